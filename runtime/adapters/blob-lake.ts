@@ -1,0 +1,108 @@
+import type { ContainerClient } from '@azure/storage-blob';
+import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { gunzip, gzip } from 'node:zlib';
+import type { Lake } from '../ports.ts';
+
+const gzipAsync = promisify(gzip);
+const gunzipAsync = promisify(gunzip);
+
+const GZIP_LEVEL = 6;
+
+/** Byte of the gzip header that names the operating system, and its value for "unknown": the same text gives the same bytes anywhere. */
+const GZIP_OS_OFFSET = 9;
+const GZIP_OS_UNKNOWN = 255;
+
+const NAME_LIMIT = 512;
+const NAME_PATTERN = /^[A-Za-z0-9=._-]+(?:\/[A-Za-z0-9=._-]+)*$/;
+
+/** A segment that starts with a dot is refused as in the lake of one machine, and URLs drop `.` and `..`. */
+const HIDDEN_SEGMENT = /(?:^|\/)\./;
+
+/** No content encoding: a client that undoes it would hand DuckDB a `.gz` file that is not one. */
+const CONTENT_TYPE = 'application/x-ndjson';
+
+/** One call with all its retries. Without it a silent connection would hold its caller for ever. */
+const CALL_LIMIT_MS = 120_000;
+
+/** Reads of a body that broke off are resumed this often. */
+const READ_RETRIES = 5;
+
+/**
+ * The lake as block blobs of one existing container. An object is one `Put Blob`, hence whole or not there, and one billed write.
+ * The same name with the same text costs one write that is refused and one look. Retries are those of the container's client.
+ * Calls reject with a `RangeError` for a bad name, the SDK's `RestError`, or an `AbortError` after 120 s.
+ */
+export function openBlobLake(options: { container: ContainerClient }): Lake {
+  return new BlobLake(options.container);
+}
+
+class BlobLake implements Lake {
+  readonly #container: ContainerClient;
+
+  constructor(container: ContainerClient) {
+    this.#container = container;
+  }
+
+  async write(name: string, text: string): Promise<void> {
+    const blob = this.#container.getBlockBlobClient(checkedName(name));
+    const bytes = await compressed(text);
+    const md5 = createHash('md5').update(bytes).digest();
+    const upload = { blobHTTPHeaders: { blobContentType: CONTENT_TYPE, blobContentMD5: md5 } };
+    try {
+      await blob.upload(bytes, bytes.length, { ...upload, ...callLimit(), conditions: { ifNoneMatch: '*' } });
+    } catch (error) {
+      if (!isAlreadyThere(error)) throw error;
+      const stored = await blob.getProperties(callLimit());
+      if (stored.contentMD5 !== undefined && md5.equals(stored.contentMD5)) return;
+      await blob.upload(bytes, bytes.length, { ...upload, ...callLimit() });
+    }
+  }
+
+  async read(name: string): Promise<string | undefined> {
+    const blob = this.#container.getBlockBlobClient(checkedName(name));
+    try {
+      const answer = await blob.download(0, undefined, { ...callLimit(), maxRetryRequests: READ_RETRIES });
+      const parts: Buffer[] = [];
+      for await (const part of answer.readableStreamBody ?? []) parts.push(Buffer.from(part));
+      return (await gunzipAsync(Buffer.concat(parts))).toString();
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** In the order of the service, which is that of the bytes; one billed operation per 5,000 names. */
+  async *list(prefix: string): AsyncGenerator<string> {
+    for await (const { name } of this.#container.listBlobsFlat({ prefix })) yield name;
+  }
+}
+
+async function compressed(text: string): Promise<Buffer> {
+  const bytes = await gzipAsync(text, { level: GZIP_LEVEL });
+  bytes[GZIP_OS_OFFSET] = GZIP_OS_UNKNOWN;
+  return bytes;
+}
+
+function checkedName(name: string): string {
+  if (name.length <= NAME_LIMIT && NAME_PATTERN.test(name) && !HIDDEN_SEGMENT.test(name)) return name;
+  throw new RangeError(
+    `the name of an object must be 1..${NAME_LIMIT} characters of ${NAME_PATTERN.source} without a segment that starts with a dot, got ${name}`,
+  );
+}
+
+function callLimit(): { abortSignal: AbortSignal } {
+  return { abortSignal: AbortSignal.timeout(CALL_LIMIT_MS) };
+}
+
+/** "No such object" is an answer, "no such container" is a fault; both are 404. */
+function isMissing(error: unknown): boolean {
+  const { statusCode, code } = error as { statusCode?: number; code?: string };
+  return statusCode === 404 && code === 'BlobNotFound';
+}
+
+/** 409 is what `Put Blob` answers to `If-None-Match: *`, 412 what conditions answer elsewhere. */
+function isAlreadyThere(error: unknown): boolean {
+  const { statusCode, code } = error as { statusCode?: number; code?: string };
+  return (statusCode === 409 && code === 'BlobAlreadyExists') || (statusCode === 412 && code === 'ConditionNotMet');
+}

@@ -1,0 +1,162 @@
+import { Redis } from 'ioredis';
+import type { Cache } from '../ports.ts';
+
+const DEFAULT_COMMAND_TIMEOUT_MS = 500;
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** A connection that is silent this long after a command is given up: its peer may be gone without a word. */
+const SILENCE_LIMIT_MS = 5_000;
+
+/** Waits between attempts to connect: doubling, capped, and spread so that a fleet does not come back at once. */
+const RECONNECT_FIRST_MS = 50;
+const RECONNECT_MAX_MS = 3_000;
+
+/** A polite goodbye may take this long; then the connection is cut. */
+const QUIT_LIMIT_MS = 1_000;
+
+export interface RedisCacheOptions {
+  /** `redis://` or `rediss://`, with user, password and database when there are any. */
+  readonly url: string;
+  /** Longest wait for one answer, in ms, 1..60,000. Default 500. */
+  readonly commandTimeoutMs?: number;
+  /** Told when the connection comes and goes, also the first time; `reason` is for people and carries no secret. Never after `close`. */
+  readonly onState?: (state: 'up' | 'down', reason?: string) => void;
+}
+
+/**
+ * The shared cache tier on Redis. Connects at once and for ever: while the connection is down every call rejects without
+ * waiting for it, and calls work again by themselves when Redis is back. Only the first calls wait, for the first
+ * connection, as long as for an answer. An answer that comes too late rejects too; what was sent may have been done.
+ * Keys are used as given. The caller closes it.
+ * @throws RangeError when `commandTimeoutMs` is out of range.
+ */
+export function openRedisCache(options: RedisCacheOptions): Cache {
+  return new RedisCache(options);
+}
+
+class RedisCache implements Cache {
+  readonly #redis: Redis;
+  readonly #timeoutMs: number;
+  readonly #onState: RedisCacheOptions['onState'];
+  /** Resolves when the first attempt to connect has ended, one way or the other. */
+  readonly #firstAttempt: Promise<void>;
+  #state: 'up' | 'down' | undefined;
+  #reason: string | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: RedisCacheOptions) {
+    this.#timeoutMs = options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS;
+    if (!(this.#timeoutMs >= 1 && this.#timeoutMs <= 60_000)) {
+      throw new RangeError(`commandTimeoutMs must be 1..60000, got ${this.#timeoutMs}`);
+    }
+    this.#onState = options.onState;
+    this.#redis = connect(options.url, this.#timeoutMs);
+    this.#firstAttempt = new Promise((resolve) => {
+      this.#watch(resolve);
+    });
+  }
+
+  async getMany(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
+    if (keys.length === 0) return [];
+    await this.#usable();
+    const values = await this.#redis.mget(...keys);
+    return values.map((value) => value ?? undefined);
+  }
+
+  async setMany(entries: readonly (readonly [key: string, value: string])[], ttlMs: number): Promise<void> {
+    if (!(ttlMs >= 1)) throw new RangeError(`ttlMs must be 1 or more, got ${ttlMs}`);
+    if (entries.length === 0) return;
+    await this.#usable();
+    const pipeline = this.#redis.pipeline();
+    for (const [key, value] of entries) pipeline.set(key, value, 'PX', Math.round(ttlMs));
+    const answers = await pipeline.exec();
+    for (const [error] of answers ?? []) if (error !== null) throw error;
+  }
+
+  async deleteMany(keys: readonly string[]): Promise<void> {
+    if (keys.length === 0) return;
+    await this.#usable();
+    await this.#redis.del(...keys);
+  }
+
+  /** Idempotent, and never waits longer than a second. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#redis.status === 'ready') {
+      const goodbye = this.#redis.quit().then(nothing, nothing);
+      await withinMs(goodbye, QUIT_LIMIT_MS);
+    }
+    this.#redis.disconnect();
+  }
+
+  async #usable(): Promise<void> {
+    if (this.#closing !== undefined) throw new Error('the Redis cache is closed');
+    if (this.#state === undefined) await withinMs(this.#firstAttempt, this.#timeoutMs);
+    if (this.#redis.status !== 'ready') throw new Error(`Redis is down: ${this.#reason ?? 'not connected yet'}`);
+  }
+
+  #watch(firstAttemptEnded: () => void): void {
+    // Without a listener ioredis prints each failed attempt.
+    this.#redis.on('error', (error: Error) => {
+      this.#reason = error.message;
+    });
+    this.#redis.on('ready', () => {
+      this.#reason = undefined;
+      this.#enter('up');
+      firstAttemptEnded();
+    });
+    this.#redis.on('close', () => {
+      this.#reason ??= 'the connection was closed';
+      this.#enter('down', this.#reason);
+      firstAttemptEnded();
+    });
+  }
+
+  #enter(state: 'up' | 'down', reason?: string): void {
+    if (this.#state === state || this.#closing !== undefined) return;
+    this.#state = state;
+    this.#onState?.(state, reason);
+  }
+}
+
+function connect(url: string, commandTimeout: number): Redis {
+  return new Redis(url, {
+    commandTimeout,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    socketTimeout: SILENCE_LIMIT_MS,
+    disconnectTimeout: QUIT_LIMIT_MS,
+    // Down means down: a caller has a slower tier to ask and must not wait for this one.
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    retryStrategy: reconnectMs,
+    // After a failover the old primary refuses writes: connect again, to the new one.
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+  });
+}
+
+function reconnectMs(attempt: number): number {
+  const full = Math.min(RECONNECT_MAX_MS, RECONNECT_FIRST_MS * 2 ** Math.min(attempt, 10));
+  return Math.round(full / 2 + (full / 2) * Math.random());
+}
+
+/** Resolves with `work`, or after `ms`, whichever is first. */
+async function withinMs(work: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  try {
+    await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function nothing(): void {
+  // The outcome of a goodbye changes nothing.
+}

@@ -1,0 +1,88 @@
+import { backoffMs, type Backoff, withJitter } from './backoff.ts';
+import type { Fault } from './faults.ts';
+import { endRun, FAILURES_LIMIT, nextSlice, restartRun, RESTARTS_LIMIT, type Run } from './run.ts';
+
+/** Waits and limits of the treatments. */
+export interface TreatmentSettings {
+  /** Wait after a limit that does not say how long, in ms. */
+  readonly rateLimitWaitMs: number;
+  /** Longest wait inside a slice, in ms; a longer one becomes a scheduled message. */
+  readonly inlineWaitMs: number;
+  /** Waits between attempts inside a slice. */
+  readonly retry: Backoff;
+  /** Attempts inside a slice after the first. */
+  readonly retriesLimit: number;
+  /** Waits between slices that ended in a transient fault. */
+  readonly later: Backoff;
+}
+
+/** What happens to the run after a fault. */
+export type TreatmentVerdict =
+  /** Ask for the same page again after `waitMs`, in this slice. */
+  | { readonly kind: 'again'; readonly waitMs: number; readonly run: Run }
+  /** End the slice; the run goes on at `run.notBeforeMs`. */
+  | { readonly kind: 'later'; readonly run: Run }
+  /** The run is over or set aside. */
+  | { readonly kind: 'end'; readonly run: Run };
+
+/** Jitter added to the waits that an upstream asks for. */
+const WAIT_JITTER = 0.2;
+
+/** What is done about `fault` on attempt `attempt` (0 = the first) of one page. Never sleeps. */
+export function treatFault(
+  run: Run,
+  fault: Fault,
+  attempt: number,
+  settings: TreatmentSettings,
+  now: { readonly nowMs: number; readonly random: number; readonly tokenHash: string },
+): TreatmentVerdict {
+  const { nowMs, random } = now;
+  switch (fault.treatment) {
+    case 'wait': {
+      const waitMs = withJitter(fault.waitMs ?? settings.rateLimitWaitMs, WAIT_JITTER, random);
+      return waitOrLater(run, waitMs, settings, nowMs);
+    }
+    case 'retry': {
+      if (attempt < settings.retriesLimit) {
+        return { kind: 'again', waitMs: backoffMs(settings.retry, attempt + 1, random), run };
+      }
+      const failures = run.failures + 1;
+      if (failures > FAILURES_LIMIT) return { kind: 'end', run: endRun(run, 'failed', reasonOf(fault), nowMs) };
+      const notBeforeMs = nowMs + backoffMs(settings.later, failures, random);
+      return { kind: 'later', run: nextSlice({ ...run, failures }, nowMs, notBeforeMs) };
+    }
+    case 'pause':
+      return { kind: 'end', run: { ...endRun(run, 'paused', reasonOf(fault), nowMs), tokenHash: now.tokenHash } };
+    case 'skip':
+    case 'deactivate':
+    case 'stop':
+      return { kind: 'end', run: endRun(run, 'failed', reasonOf(fault), nowMs) };
+    case 'restart':
+      if (run.restarts >= RESTARTS_LIMIT || run.marker === null) return quarantine(run, fault, nowMs);
+      return { kind: 'again', waitMs: 0, run: restartRun(run, nowMs) };
+    case 'shrink':
+      if (run.pageLimit <= 1) return quarantine(run, fault, nowMs);
+      return { kind: 'again', waitMs: 0, run: { ...run, pageLimit: Math.floor(run.pageLimit / 2) } };
+    case 'quarantine':
+      return quarantine(run, fault, nowMs);
+  }
+}
+
+/** A wait inside the slice when it is short, else a scheduled message: no paid instance sleeps out a limit. */
+export function waitOrLater(
+  run: Run,
+  waitMs: number,
+  settings: Pick<TreatmentSettings, 'inlineWaitMs'>,
+  nowMs: number,
+): TreatmentVerdict {
+  if (waitMs <= settings.inlineWaitMs) return { kind: 'again', waitMs, run };
+  return { kind: 'later', run: nextSlice(run, nowMs, nowMs + waitMs) };
+}
+
+function quarantine(run: Run, fault: Fault, nowMs: number): TreatmentVerdict {
+  return { kind: 'end', run: endRun(run, 'quarantined', reasonOf(fault), nowMs) };
+}
+
+function reasonOf(fault: Fault): string {
+  return `${fault.code}: ${fault.message}`;
+}

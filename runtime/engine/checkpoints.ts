@@ -1,0 +1,224 @@
+import { type Candidate, decodeCheckpoint, isAfter } from '../core/checkpoint.ts';
+import { ITEM_HASH_DIGITS, itemKey, prefixEnd, USER_HASH_DIGITS, type HashedKey } from '../core/keys.ts';
+import type { Cache, Digest, Rows } from '../ports.ts';
+
+/** One item of a page as the checkpoint sees it. */
+export interface Sighting {
+  readonly userId: string;
+  readonly id: string;
+  readonly version: string;
+}
+
+/** What the checkpoint cache works with. */
+export interface CheckpointsDeps {
+  readonly digest: Digest;
+  readonly items: Rows;
+  /** Fastest first: the memory tier, then Redis. A tier that throws is left out. */
+  readonly tiers: readonly Cache[];
+  readonly onTierError: (error: unknown) => void;
+}
+
+/** Versions that are sent but not seen in the lake yet, per process. Oldest entries are forgotten first: then an item is merely sent twice. */
+const IN_FLIGHT_LIMIT = 500_000;
+
+/** Facts about the newest ingested items of this process, so that an older one that arrives later is not told to the cache. */
+const RECENT_FACTS_LIMIT = 50_000;
+
+/** Users known to have more rows than a page may read by range. */
+const LARGE_USERS_LIMIT = 100_000;
+
+/** A range read looks at this many rows per item of the page; with the point reads after it, at most 3 rows per item. */
+const RANGE_ROWS_PER_ITEM = 2;
+
+/** A version on its way. Until the broker has acknowledged it, nobody may count on it. */
+interface InFlight {
+  readonly version: string;
+  isAcknowledged: boolean;
+}
+
+/** What the lake holds newest of one item; `observedAtMs` is undefined for what a tier said. */
+interface Fact {
+  readonly key: HashedKey;
+  readonly version: string;
+  readonly observedAtMs: number | undefined;
+}
+
+/** What an ingested envelope has found out about one item. */
+export interface IngestedItem {
+  readonly key: HashedKey;
+  /** The version that the envelope carried. */
+  readonly version: string;
+  /** Newest observation in the ledger after the claim. */
+  readonly newest: Candidate;
+}
+
+/**
+ * Answers "is this version of this item the newest that the lake holds?" for a page at a time: memory, one MGET, then at
+ * most three ledger rows per item. Article ch. 3; departs: a page at a time, marked only after ingest.
+ */
+export class Checkpoints {
+  readonly #deps: CheckpointsDeps;
+  readonly #inFlight = new Map<string, InFlight>();
+  readonly #recent = new Map<string, Candidate>();
+  readonly #largeUsers = new Set<string>();
+
+  constructor(deps: CheckpointsDeps) {
+    this.#deps = deps;
+  }
+
+  userHash(userId: string): string {
+    return this.#deps.digest.sha256(userId, USER_HASH_DIGITS);
+  }
+
+  keyOf(minerName: string, userId: string, id: string): HashedKey {
+    // As JSON text: UTF-8 has one and the same replacement for every lone surrogate, so that ids would fall together.
+    return itemKey(minerName, this.userHash(userId), this.#deps.digest.sha256(JSON.stringify(id), ITEM_HASH_DIGITS));
+  }
+
+  /** For each sighting of one user's page: true when its version is the newest one known. */
+  async seen(minerName: string, sightings: readonly Sighting[], ttlMs: number): Promise<readonly boolean[]> {
+    const keys = sightings.map((sighting) => this.keyOf(minerName, sighting.userId, sighting.id));
+    const versions = new Map<string, string>();
+    for (const key of keys) {
+      const inFlight = this.#inFlight.get(cacheKey(key));
+      if (inFlight?.isAcknowledged === true) versions.set(key.row, inFlight.version);
+    }
+    await this.#askTiers(keys, versions, ttlMs);
+    const missing = keys.filter((key) => !versions.has(key.row));
+    const found = await this.#askLedger(missing);
+    const learnt = missing.flatMap((key): Fact[] => {
+      const last = found.get(key.row);
+      return last === undefined ? [] : [{ key, ...last }];
+    });
+    for (const { key, version } of learnt) versions.set(key.row, version);
+    await this.#fill(this.#deps.tiers, learnt, ttlMs);
+    return sightings.map((sighting, index) => versions.get(keys[index]!.row) === sighting.version);
+  }
+
+  /** The version is handed over for sending. Another worker that meets it still sends it: the broker may never get it. */
+  sending(minerName: string, sighting: Sighting): void {
+    const key = cacheKey(this.keyOf(minerName, sighting.userId, sighting.id));
+    if (this.#inFlight.get(key)?.version === sighting.version) return;
+    this.#inFlight.delete(key);
+    this.#inFlight.set(key, { version: sighting.version, isAcknowledged: false });
+    trimOldest(this.#inFlight, IN_FLIGHT_LIMIT);
+  }
+
+  /** The broker has the version: the same one again is seen, any other one is new. What is ingested by now stays forgotten. */
+  sent(minerName: string, sighting: Sighting): void {
+    const inFlight = this.#inFlight.get(cacheKey(this.keyOf(minerName, sighting.userId, sighting.id)));
+    if (inFlight?.version === sighting.version) inFlight.isAcknowledged = true;
+  }
+
+  /** The send failed: nothing is known about the version. */
+  unsent(minerName: string, sighting: Sighting): void {
+    this.#forget(cacheKey(this.keyOf(minerName, sighting.userId, sighting.id)), sighting.version);
+  }
+
+  /** After ingest, and only then: these versions are the newest in the lake. */
+  async ingested(entries: readonly IngestedItem[], ttlMs: number): Promise<void> {
+    for (const { key, newest } of entries) this.#rememberRecent(cacheKey(key), newest);
+    const facts = entries.map(({ key, newest }): Fact => ({ key, ...newest }));
+    await this.#fill(this.#deps.tiers, facts, ttlMs);
+    for (const entry of entries) this.#forget(cacheKey(entry.key), entry.version);
+  }
+
+  #forget(key: string, version: string): void {
+    if (this.#inFlight.get(key)?.version === version) this.#inFlight.delete(key);
+  }
+
+  #rememberRecent(key: string, newest: Candidate): void {
+    const before = this.#recent.get(key);
+    if (before !== undefined && isAfter(before, newest)) return;
+    this.#recent.delete(key);
+    this.#recent.set(key, newest);
+    trimOldest(this.#recent, RECENT_FACTS_LIMIT);
+  }
+
+  /** Envelopes of one item may be ingested at once and tell the cache in any order; so may a page that has just read the ledger. */
+  #isOutdated(fact: Fact): boolean {
+    const newest = this.#recent.get(cacheKey(fact.key));
+    if (newest === undefined) return false;
+    const { version, observedAtMs } = fact;
+    return observedAtMs === undefined ? version !== newest.version : isAfter(newest, { version, observedAtMs });
+  }
+
+  async #askTiers(keys: readonly HashedKey[], versions: Map<string, string>, ttlMs: number): Promise<void> {
+    for (const [level, tier] of this.#deps.tiers.entries()) {
+      const missing = keys.filter((key) => !versions.has(key.row));
+      if (missing.length === 0) return;
+      try {
+        const values = await tier.getMany(missing.map(cacheKey));
+        const hits = missing.flatMap((key, index): Fact[] => {
+          const version = values[index];
+          return version === undefined ? [] : [{ key, version, observedAtMs: undefined }];
+        });
+        for (const { key, version } of hits) versions.set(key.row, version);
+        await this.#fill(this.#deps.tiers.slice(0, level), hits, ttlMs);
+      } catch (error) {
+        this.#deps.onTierError(error);
+      }
+    }
+  }
+
+  async #fill(tiers: readonly Cache[], facts: readonly Fact[], ttlMs: number): Promise<void> {
+    for (const tier of tiers) {
+      // Looked at again for each tier, because time passes in between.
+      const current = facts.filter((fact) => !this.#isOutdated(fact));
+      if (current.length === 0) return;
+      try {
+        await tier.setMany(
+          current.map(({ key, version }) => [cacheKey(key), version] as const),
+          ttlMs,
+        );
+      } catch (error) {
+        this.#deps.onTierError(error);
+      }
+    }
+  }
+
+  /**
+   * Newest observations by row. A user with few rows costs one range read, a large one point reads. Rows of one page belong to
+   * one user; the bound of three rows per item holds whatever the ids look like, because the keys are hashes.
+   */
+  async #askLedger(keys: readonly HashedKey[]): Promise<ReadonlyMap<string, Candidate>> {
+    const found = new Map<string, Candidate>();
+    const first = keys[0];
+    if (first === undefined) return found;
+    const userHash = first.row.slice(0, USER_HASH_DIGITS);
+    const user = `${first.partition}|${userHash}`;
+    if (!this.#largeUsers.has(user)) {
+      const limit = Math.max(keys.length * RANGE_ROWS_PER_ITEM, 1);
+      const range = { from: userHash, to: prefixEnd(userHash), limit };
+      let rows = 0;
+      for await (const stored of this.#deps.items.scan(first.partition, range)) {
+        rows += 1;
+        found.set(stored.row, decodeCheckpoint(stored.value).last);
+      }
+      if (rows < limit) return found;
+      this.#rememberLarge(user);
+    }
+    const rest = keys.filter((key) => !found.has(key.row));
+    const stored = await this.#deps.items.read(rest);
+    for (const row of stored) if (row !== undefined) found.set(row.row, decodeCheckpoint(row.value).last);
+    return found;
+  }
+
+  #rememberLarge(user: string): void {
+    this.#largeUsers.add(user);
+    trimOldest(this.#largeUsers, LARGE_USERS_LIMIT);
+  }
+}
+
+/** Maps and sets keep the order of insertion. */
+function trimOldest(held: Map<string, unknown> | Set<string>, limit: number): void {
+  if (held.size <= limit) return;
+  const oldest = held.keys().next();
+  if (oldest.done !== true) held.delete(oldest.value);
+}
+
+/** Key in the cache tiers. The braces keep one user's keys in one Redis slot, so that a page is one MGET on a cluster. */
+function cacheKey(key: HashedKey): string {
+  const minerName = key.partition.slice(0, key.partition.lastIndexOf('.'));
+  return `c1:{${key.row.slice(0, USER_HASH_DIGITS)}}:${minerName}:${key.row.slice(USER_HASH_DIGITS)}`;
+}

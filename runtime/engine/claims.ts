@@ -1,0 +1,76 @@
+import {
+  type Candidate,
+  decideClaim,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  type ItemCheckpoint,
+} from '../core/checkpoint.ts';
+import type { HashedKey } from '../core/keys.ts';
+import type { Rows, RowWrite, StoredRow } from '../ports.ts';
+
+/** One version of an item that an envelope carries. */
+export interface ClaimRequest {
+  readonly key: HashedKey;
+  readonly version: string;
+  readonly observedAtMs: number;
+}
+
+/** What became of one claim. */
+export interface ClaimResult {
+  readonly verdict: 'own' | 'known';
+  readonly isLate: boolean;
+  /** Newest observation of the item after the decision. */
+  readonly newest: Candidate;
+}
+
+/** Rounds of read, decide, write before a claim is given up and the message goes back to the queue. */
+const CLAIM_ROUNDS_LIMIT = 20;
+
+/**
+ * Claims every item of one envelope in the ledger, by compare-and-set. Items nobody has claimed cost no read.
+ * @throws Error when other workers kept winning for `CLAIM_ROUNDS_LIMIT` rounds; nothing is lost, the envelope comes again.
+ */
+export async function claimItems(
+  rows: Rows,
+  envelopeId: string,
+  requests: readonly ClaimRequest[],
+  nowMs: number,
+): Promise<readonly ClaimResult[]> {
+  const results: (ClaimResult | undefined)[] = requests.map(() => undefined);
+  let open = requests.map((_, index) => index);
+  for (let round = 0; round < CLAIM_ROUNDS_LIMIT && open.length > 0; round += 1) {
+    const stored: readonly (StoredRow | undefined)[] =
+      round === 0 ? open.map(() => undefined) : await rows.read(open.map((index) => requests[index]!.key));
+    const lost = new Set<number>();
+    const writes: { index: number; write: RowWrite }[] = [];
+    for (const [position, index] of open.entries()) {
+      const { result, write } = decide(requests[index]!, stored[position], envelopeId, nowMs);
+      results[index] = result;
+      if (write !== undefined) writes.push({ index, write });
+    }
+    const outcomes = writes.length === 0 ? [] : await rows.write(writes.map((entry) => entry.write));
+    for (const [position, outcome] of outcomes.entries()) if (!outcome.ok) lost.add(writes[position]!.index);
+    open = open.filter((index) => lost.has(index));
+  }
+  if (open.length > 0) throw new Error(`claims of envelope ${envelopeId} lost ${CLAIM_ROUNDS_LIMIT} rounds in a row`);
+  return results.map((result) => result!);
+}
+
+function decide(
+  request: ClaimRequest,
+  stored: StoredRow | undefined,
+  envelopeId: string,
+  nowMs: number,
+): { result: ClaimResult; write: RowWrite | undefined } {
+  const row: ItemCheckpoint | undefined = stored === undefined ? undefined : decodeCheckpoint(stored.value);
+  const decision = decideClaim(row, request, envelopeId, nowMs);
+  const after = decision.write ?? row;
+  const result = {
+    verdict: decision.verdict,
+    isLate: decision.isLate,
+    newest: after?.last ?? { version: request.version, observedAtMs: request.observedAtMs },
+  };
+  if (decision.write === undefined) return { result, write: undefined };
+  const write = { ...request.key, value: encodeCheckpoint(decision.write), ifMatch: stored?.etag ?? 'absent' };
+  return { result, write };
+}

@@ -1,0 +1,153 @@
+import { envelopeObject } from '../core/lake-name.ts';
+import type { Lake, Meter } from '../ports.ts';
+
+/** The completeness counters of one process. Each is counted at its own place and never derived from another. */
+export interface Counters {
+  /** Items in pages that the upstream adapter brought. */
+  fetched: number;
+  /** Items handed to the packer. */
+  new: number;
+  /** Items dropped because the checkpoint knows them. */
+  seen: number;
+  /** Items set aside in `rejected/`. */
+  rejected: number;
+  /** Items in envelopes that the broker acknowledged. */
+  sent: number;
+  /** Items in envelopes whose settlement the broker confirmed. */
+  settled: number;
+  /** Settled items that an earlier process sent, or this one without hearing so. */
+  recovered: number;
+  /** Settled items that were in the lake already under another envelope. */
+  known: number;
+  /** Rows read back from the objects of settled envelopes. */
+  lake: number;
+}
+
+/** What completeness needs to know of an envelope. `items` is their number. */
+export interface EnvelopeRef {
+  readonly envelopeId: string;
+  readonly minerName: string;
+  readonly composedAtMs: number;
+  readonly items: number;
+}
+
+/** Envelopes whose settlement is remembered so that a second delivery of the same one counts once. */
+const SETTLED_REMEMBERED = 200_000;
+
+/** Counts, and reads the lake back. */
+export class Completeness {
+  readonly counters: Counters = {
+    fetched: 0,
+    new: 0,
+    seen: 0,
+    rejected: 0,
+    sent: 0,
+    settled: 0,
+    recovered: 0,
+    known: 0,
+    lake: 0,
+  };
+  readonly #lake: Lake;
+  readonly #meter: Meter;
+  readonly #sends = new Map<string, 'in-flight' | 'settled-early' | 'acknowledged'>();
+  readonly #settled = new Set<string>();
+  readonly #unaudited: EnvelopeRef[] = [];
+
+  constructor(deps: { lake: Lake; meter: Meter }) {
+    this.#lake = deps.lake;
+    this.#meter = deps.meter;
+  }
+
+  add(name: keyof Counters, value: number, minerName: string): void {
+    this.counters[name] += value;
+    this.#meter.count(name, value, { minerName });
+  }
+
+  sending(envelope: EnvelopeRef): void {
+    this.#sends.set(envelope.envelopeId, 'in-flight');
+  }
+
+  acknowledged(envelope: EnvelopeRef): void {
+    this.add('sent', envelope.items, envelope.minerName);
+    if (this.#sends.get(envelope.envelopeId) === 'settled-early') this.#sends.delete(envelope.envelopeId);
+    else this.#sends.set(envelope.envelopeId, 'acknowledged');
+  }
+
+  /** A send that was given up. The broker may have it all the same. */
+  sendFailed(envelope: EnvelopeRef): void {
+    if (this.#sends.get(envelope.envelopeId) === 'settled-early') {
+      this.add('recovered', envelope.items, envelope.minerName);
+    }
+    this.#sends.delete(envelope.envelopeId);
+  }
+
+  /** The broker confirmed the settlement of an envelope; `known` of its items belong to others. */
+  settled(envelope: EnvelopeRef, known: number): void {
+    if (this.#settled.has(envelope.envelopeId)) return;
+    this.#rememberSettled(envelope.envelopeId);
+    this.add('settled', envelope.items, envelope.minerName);
+    this.add('known', known, envelope.minerName);
+    this.#unaudited.push(envelope);
+    const send = this.#sends.get(envelope.envelopeId);
+    if (send === 'in-flight') this.#sends.set(envelope.envelopeId, 'settled-early');
+    else if (send === 'acknowledged') this.#sends.delete(envelope.envelopeId);
+    else this.add('recovered', envelope.items, envelope.minerName);
+  }
+
+  /** Envelopes sent or being sent by this process that are not settled yet. */
+  unsettled(): number {
+    return this.#sends.size;
+  }
+
+  /** Reads the objects of the envelopes settled since the last audit and counts their rows. */
+  async audit(): Promise<void> {
+    for (let envelope = this.#unaudited.shift(); envelope !== undefined; envelope = this.#unaudited.shift()) {
+      try {
+        const { minerName, composedAtMs, envelopeId } = envelope;
+        const text = await this.#lake.read(envelopeObject(minerName, composedAtMs, envelopeId));
+        if (text !== undefined) this.add('lake', countLines(text), minerName);
+      } catch (error) {
+        // Not looked at is not the same as not there: the next audit asks again.
+        this.#unaudited.unshift(envelope);
+        throw error;
+      }
+    }
+  }
+
+  #rememberSettled(envelopeId: string): void {
+    this.#settled.add(envelopeId);
+    if (this.#settled.size <= SETTLED_REMEMBERED) return;
+    const oldest = this.#settled.values().next();
+    if (oldest.done !== true) this.#settled.delete(oldest.value);
+  }
+}
+
+function countLines(text: string): number {
+  let lines = 0;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1;
+  return lines;
+}
+
+/** One equation of the completeness line. */
+export interface Equation {
+  readonly text: string;
+  readonly left: number;
+  readonly right: number;
+  readonly holds: boolean;
+}
+
+/** fetched = new + seen + rejected; sent = new; settled = sent + recovered; settled = lake + known. */
+export function equationsOf(counters: Readonly<Counters>): readonly Equation[] {
+  const equation = (text: string, left: number, right: number): Equation => ({
+    text,
+    left,
+    right,
+    holds: left === right,
+  });
+  return [
+    equation('fetched = new + seen + rejected', counters.fetched, counters.new + counters.seen + counters.rejected),
+    equation('sent = new', counters.sent, counters.new),
+    equation('settled = sent + recovered', counters.settled, counters.sent + counters.recovered),
+    equation('settled = lake + known', counters.settled, counters.lake + counters.known),
+  ];
+}

@@ -1,0 +1,86 @@
+import { Fault } from '../core/faults.ts';
+import type { Miner, User } from '../core/miner.ts';
+import { parseServed } from '../core/served-json.ts';
+import type { UpstreamDefinition, UpstreamReply } from '../core/upstream.ts';
+import type { Clock, Upstream } from '../ports.ts';
+import type { Limits } from './limits.ts';
+
+/** What a fetch works with. */
+export interface FetchDeps {
+  readonly clock: Clock;
+  readonly upstream: Upstream;
+  readonly limits: Limits;
+}
+
+/** One page to ask for. Sizes in bytes, times in ms. */
+export interface PageSource {
+  readonly miner: Miner;
+  readonly definition: UpstreamDefinition;
+  /** Without a trailing slash. */
+  readonly baseUrl: string;
+  readonly user: User;
+  readonly marker: string | null;
+  readonly limit: number;
+  readonly maxBytes: number;
+  readonly timeoutMs: number;
+}
+
+/** A page that passed every check of its shape. */
+export interface FetchedPage {
+  readonly items: readonly unknown[];
+  /** Marker of the next page, or null at the end of the list. */
+  readonly next: string | null;
+}
+
+/**
+ * Asks for one page and judges the answer. Budgets were taken before.
+ * @throws Fault for everything that is not a page; the signal's reason when it was aborted.
+ */
+export async function fetchPage(deps: FetchDeps, source: PageSource, signal: AbortSignal): Promise<FetchedPage> {
+  const answer = await deps.limits.withSlot(() => deps.upstream.call(callOf(source), signal));
+  const reply: UpstreamReply = { ...answer, body: parseBody(answer.text) };
+  deps.limits.note(source.definition.usage(reply), source.definition.name, source.user.userId);
+  const fault = source.definition.classify(reply, source.marker !== null, deps.clock.now());
+  if (fault !== undefined) {
+    throw new Fault(fault.code, fault.reason, fault.retryAfterMs === undefined ? {} : { waitMs: fault.retryAfterMs });
+  }
+  return { items: parsePage(source.miner, reply.body), next: nextOf(source.definition, reply) };
+}
+
+function callOf(source: PageSource): Parameters<Upstream['call']>[0] {
+  const request = source.miner.request(source.user.userId);
+  const query = new URLSearchParams({
+    ...request.query,
+    ...source.definition.paginate(source.marker, source.limit),
+  });
+  return {
+    url: `${source.baseUrl}${request.path}?${query.toString()}`,
+    headers: { accept: 'application/json', ...source.definition.authorize(source.user) },
+    proxyUrl: source.user.proxyUrl,
+    maxBytes: source.maxBytes,
+    timeoutMs: source.timeoutMs,
+  };
+}
+
+function parseBody(text: string): unknown {
+  try {
+    return parseServed(text);
+  } catch {
+    // Not JSON: the upstream definition decides what that means for this status.
+    return undefined;
+  }
+}
+
+function parsePage(miner: Miner, body: unknown): readonly unknown[] {
+  try {
+    return miner.page(body).items;
+  } catch (cause) {
+    throw new Fault('page-shape', `the body is not a page of ${miner.name}`, { cause });
+  }
+}
+
+function nextOf(definition: UpstreamDefinition, reply: UpstreamReply): string | null {
+  const next = definition.next(reply);
+  if (next.kind === 'broken') throw new Fault('marker-missing', next.reason);
+  return next.kind === 'more' ? next.marker : null;
+}

@@ -1,0 +1,225 @@
+import type { Backoff } from '../core/backoff.ts';
+import { Fault } from '../core/faults.ts';
+import { decodeMarkerMessage, type MarkerMessage } from '../core/marker-message.ts';
+import { guardMarker } from '../core/marker.ts';
+import type { Miner, User } from '../core/miner.ts';
+import { advancePage, decideSlice, endRun, nextSlice, type Run } from '../core/run.ts';
+import { treatFault, type TreatmentSettings, waitOrLater } from '../core/treatment.ts';
+import type { UpstreamDefinition } from '../core/upstream.ts';
+import type { Handled, IncomingMessage } from '../ports.ts';
+import { type FetchDeps, fetchPage } from './fetch-page.ts';
+import { type MarkerSenderDeps, sendMarkers } from './marker-sender.ts';
+import { postpone } from './postpone.ts';
+import type { Progress } from './progress.ts';
+import type { Runs, StoredRun } from './runs.ts';
+import { type TakeDeps, takePage } from './take-page.ts';
+import type { Users } from './users.ts';
+
+/** Bounds of a slice and of its calls. */
+export interface MineSettings extends TreatmentSettings {
+  readonly slicePages: number;
+  readonly sliceMs: number;
+  readonly pageMaxBytes: number;
+  readonly callTimeoutMs: number;
+}
+
+/** What a miner works with. */
+export interface MineDeps extends FetchDeps, TakeDeps, MarkerSenderDeps {
+  readonly miner: Miner;
+  readonly definition: UpstreamDefinition;
+  readonly baseUrl: string;
+  readonly settings: MineSettings;
+  readonly runs: Runs;
+  readonly users: Users;
+  readonly progress: Progress;
+  /** Queue that the marker messages come from. */
+  readonly queue: string;
+  /** Told when the upstream says that a user is gone. */
+  readonly onUserGone: (user: User) => Promise<void>;
+}
+
+/** Waits between attempts inside a slice, and between slices, after transient faults. */
+export const RETRY_BACKOFF: Backoff = { firstMs: 100, maxMs: 5000, jitter: 0.5 };
+/** Attempts inside a slice after the first. */
+export const RETRIES_LIMIT = 3;
+
+const COMPLETE: Handled = { settlement: { kind: 'complete' } };
+
+/** Another worker moved the run: what this one did is in the lake or will be dropped as known. */
+class RunMoved extends Error {}
+
+/**
+ * Mines one slice of a run: page by page until the list, the slice or the user's luck ends.
+ * @throws when a service is away; the message then comes again and the run goes on from its page checkpoint.
+ */
+export async function mine(deps: MineDeps, message: IncomingMessage, lock: AbortSignal): Promise<Handled> {
+  const decoded = decodeMarkerMessage(new TextDecoder().decode(message.body));
+  if (decoded.kind === 'newer') return postpone(deps, message);
+  if (decoded.kind === 'malformed') {
+    return { settlement: { kind: 'dead-letter', reason: 'marker-message-malformed', description: decoded.reason } };
+  }
+  const marker = decoded.message;
+  const [stored] = await deps.runs.read(deps.miner.name, [marker.userId]);
+  const verdict = decideSlice(stored?.run, marker);
+  if (stored === undefined || verdict === 'settle') return COMPLETE;
+  if (verdict === 'resend') {
+    await sendMarkers(deps, deps.miner.name, [stored.run]);
+    return COMPLETE;
+  }
+  try {
+    await mineSlice(deps, marker, stored, lock);
+  } catch (error) {
+    if (!(error instanceof RunMoved)) throw error;
+  }
+  return COMPLETE;
+}
+
+async function mineSlice(deps: MineDeps, marker: MarkerMessage, stored: StoredRun, lock: AbortSignal): Promise<void> {
+  const user = await deps.users.read(marker.userId);
+  const slice = new Slice(deps, stored);
+  if (user === undefined || user.status !== 'active') {
+    return slice.finish(endRun(stored.run, 'failed', 'the user is not active', deps.clock.now()));
+  }
+  deps.progress.opened(stored.run, 'mining');
+  deps.packer.enter();
+  try {
+    await slice.mine(user, lock);
+  } finally {
+    deps.packer.leave();
+  }
+}
+
+/** One slice under way. The run row moves only by compare-and-set from the state this slice has seen. */
+class Slice {
+  readonly #deps: MineDeps;
+  #run: Run;
+  #etag: string;
+
+  constructor(deps: MineDeps, stored: StoredRun) {
+    this.#deps = deps;
+    this.#run = stored.run;
+    this.#etag = stored.etag;
+  }
+
+  async mine(user: User, lock: AbortSignal): Promise<void> {
+    const { settings, clock } = this.#deps;
+    const untilMs = clock.now() + settings.sliceMs;
+    const firstPage = this.#run.pages;
+    let attempt = 0;
+    while (this.#run.pages - firstPage < settings.slicePages && clock.now() < untilMs) {
+      lock.throwIfAborted();
+      const isOpen = await this.#awaitBudget(user, lock);
+      if (!isOpen) return;
+      try {
+        const isEnd = await this.#minePage(user, lock);
+        if (isEnd) return;
+        attempt = 0;
+      } catch (error) {
+        if (!(error instanceof Fault)) throw error;
+        const goesOn = await this.#treat(error, attempt, user, lock);
+        if (!goesOn) return;
+        attempt += 1;
+      }
+    }
+    await this.finish(nextSlice(this.#run, clock.now()));
+  }
+
+  /** Writes the run row and, for a run that goes on, sends the next marker message. */
+  async finish(run: Run): Promise<void> {
+    await this.#save(run);
+    if (run.state === 'live') {
+      this.#deps.progress.opened(run, run.notBeforeMs > 0 ? 'waits for its budget or a retry' : 'queued');
+      await sendMarkers(this.#deps, run.minerName, [run]);
+    } else {
+      this.#deps.progress.ended(run);
+    }
+  }
+
+  /** Takes a call from the budgets. False: the wait was too long and the slice has ended. */
+  async #awaitBudget(user: User, lock: AbortSignal): Promise<boolean> {
+    const { limits, clock, settings, definition } = this.#deps;
+    for (;;) {
+      const waitMs = limits.take(definition.name, user.userId);
+      if (waitMs === 0) return true;
+      const verdict = waitOrLater(this.#run, waitMs, settings, clock.now());
+      if (verdict.kind === 'later') {
+        await this.finish(verdict.run);
+        return false;
+      }
+      await clock.sleep(waitMs, lock);
+    }
+  }
+
+  /** Fetches, delivers and checkpoints one page. True at the end of the list. */
+  async #minePage(user: User, lock: AbortSignal): Promise<boolean> {
+    const deps = this.#deps;
+    const run = this.#run;
+    const page = await fetchPage(
+      deps,
+      {
+        miner: deps.miner,
+        definition: deps.definition,
+        baseUrl: deps.baseUrl,
+        user,
+        marker: run.marker,
+        limit: run.pageLimit,
+        maxBytes: deps.settings.pageMaxBytes,
+        timeoutMs: deps.settings.callTimeoutMs,
+      },
+      lock,
+    );
+    const observedAtMs = Math.max(deps.clock.now(), run.observedAtMs + 1);
+    const taken = await takePage(deps, deps.miner, run, page.items, observedAtMs);
+    deps.progress.page(run.minerName, taken.fresh, deps.clock.now());
+    if (page.next === null) {
+      const last = { marker: run.marker, guard: run.guard, observedAtMs: taken.observedAtMs };
+      const nowMs = deps.clock.now();
+      await this.finish(endRun(advancePage(run, last, nowMs), 'done', undefined, nowMs));
+      return true;
+    }
+    const guard = guardMarker(run.guard, page.next);
+    const moved = { marker: page.next, guard: guard.state, observedAtMs: taken.observedAtMs };
+    const advanced = advancePage(run, moved, deps.clock.now());
+    await this.#save(advanced);
+    if (guard.verdict === 'stuck') throw stuckFault(advanced, guard.cycleLength);
+    return false;
+  }
+
+  /** True: the slice goes on with the same page. False: it has ended. */
+  async #treat(fault: Fault, attempt: number, user: User, lock: AbortSignal): Promise<boolean> {
+    const { clock, random, digest, limits, definition, settings } = this.#deps;
+    const now = { nowMs: clock.now(), random: random.next(), tokenHash: digest.sha256(user.accessToken, 32) };
+    const verdict = treatFault(this.#run, fault, attempt, settings, now);
+    if (fault.treatment === 'wait' && fault.scope !== 'run') {
+      const waitMs = verdict.kind === 'again' ? verdict.waitMs : verdict.run.notBeforeMs - now.nowMs;
+      limits.block(fault.scope, definition.name, user.userId, waitMs);
+    }
+    if (fault.treatment === 'deactivate') await this.#deps.onUserGone(user);
+    if (verdict.kind !== 'again') {
+      await this.finish(verdict.run);
+      return false;
+    }
+    if (verdict.run !== this.#run) await this.#save(verdict.run);
+    await clock.sleep(verdict.waitMs, lock);
+    return true;
+  }
+
+  async #save(run: Run): Promise<void> {
+    const [written] = await this.#deps.runs.write([{ run, etag: this.#etag }]);
+    const etag = written ?? (await this.#ownWrite(run));
+    if (etag === undefined) throw new RunMoved();
+    this.#run = run;
+    this.#etag = etag;
+  }
+
+  /** A write whose answer was lost looks like a conflict: the row then holds just what this slice wrote. */
+  async #ownWrite(run: Run): Promise<string | undefined> {
+    const [stored] = await this.#deps.runs.read(run.minerName, [run.userId]);
+    return stored !== undefined && JSON.stringify(stored.run) === JSON.stringify(run) ? stored.etag : undefined;
+  }
+}
+
+function stuckFault(run: Run, cycleLength: number): Fault {
+  const what = cycleLength === 1 ? 'the same marker came back' : `${cycleLength} markers came back in a circle`;
+  return new Fault('marker-stuck', `${what}, ${run.guard.repeats} repeats in a row on page ${run.pages}`);
+}

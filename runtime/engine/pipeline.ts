@@ -1,0 +1,255 @@
+import type { Miner, User } from '../core/miner.ts';
+import { backoffMs } from '../core/backoff.ts';
+import { INGESTION_QUEUE, routeOf } from '../core/route.ts';
+import type { UpstreamDefinition } from '../core/upstream.ts';
+import type {
+  Bus,
+  Cache,
+  Clock,
+  Compression,
+  Consumer,
+  Depths,
+  Digest,
+  Handler,
+  Lake,
+  Ledger,
+  Log,
+  Meter,
+  Random,
+  Upstream,
+} from '../ports.ts';
+import type { Settings } from '../settings.ts';
+import { Checkpoints } from './checkpoints.ts';
+import { Completeness } from './completeness.ts';
+import { Packer } from './deliver.ts';
+import { GoneUsers } from './gone-users.ts';
+import { ingest } from './ingest.ts';
+import { Limits } from './limits.ts';
+import { mine, type MineDeps, RETRIES_LIMIT, RETRY_BACKOFF } from './mine.ts';
+import { Progress } from './progress.ts';
+import { Runs } from './runs.ts';
+import { fire, revive, type ScheduleDeps } from './schedule.ts';
+import { Users } from './users.ts';
+
+/** The ports of a pipeline. */
+export interface PipelineDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly digest: Digest;
+  readonly compression: Compression;
+  readonly bus: Bus;
+  readonly depths: Depths;
+  readonly ledger: Ledger;
+  readonly lake: Lake;
+  /** Cache tiers, fastest first. */
+  readonly tiers: readonly Cache[];
+  readonly upstream: Upstream;
+  readonly meter: Meter;
+  readonly log: Log;
+}
+
+/** What a pipeline mines, and where. */
+export interface PipelineOptions {
+  readonly miners: readonly Miner[];
+  readonly upstreams: readonly UpstreamDefinition[];
+  /** Base URL of every upstream by its name. */
+  readonly baseUrls: Readonly<Record<string, string>>;
+  readonly settings: Settings;
+}
+
+/** Waits before a handler that threw gives its message back, by number of deliveries. */
+const REDELIVERY_BACKOFF = { firstMs: 50, maxMs: 30_000, jitter: 0.2 };
+
+/** A silent run whose queue is empty and whom nobody holds is sent again after this long, in ms. */
+const LOST_MESSAGE_MS = 2000;
+
+/** The miners, the ingest and the monitor of one process, over ports. `stop` is idempotent. */
+export class Pipeline {
+  readonly completeness: Completeness;
+  readonly progress: Progress;
+  readonly users: Users;
+  readonly #deps: PipelineDeps;
+  readonly #options: PipelineOptions;
+  readonly #checkpoints: Checkpoints;
+  readonly #runs: Runs;
+  readonly #limits: Limits;
+  readonly #gone: GoneUsers;
+  readonly #consumers = new Map<string, Consumer>();
+  #failure: Error | undefined;
+
+  constructor(deps: PipelineDeps, options: PipelineOptions) {
+    const { ledger, lake, digest, clock, meter, log } = deps;
+    const { settings } = options;
+    this.#deps = deps;
+    this.#options = options;
+    this.completeness = new Completeness({ lake, meter });
+    this.progress = new Progress(options.miners.map((miner) => miner.name));
+    this.users = new Users({ rows: ledger.users, digest });
+    this.#gone = new GoneUsers({ users: this.users, log });
+    this.#runs = new Runs({ rows: ledger.runs, digest });
+    this.#checkpoints = new Checkpoints({
+      digest,
+      items: ledger.items,
+      tiers: deps.tiers,
+      onTierError: (error) => log.warn('a cache tier did not answer; the next one is asked', { error: textOf(error) }),
+    });
+    const burst = (callsPerSecond: number): number => Math.max(1, callsPerSecond);
+    this.#limits = new Limits(
+      { clock },
+      {
+        user: { callsPerSecond: settings.userCallsPerSecond, burst: 1 },
+        upstream: {
+          callsPerSecond: settings.upstreamCallsPerSecond,
+          burst: burst(settings.upstreamCallsPerSecond),
+        },
+        concurrency: settings.upstreamConcurrency,
+      },
+    );
+  }
+
+  startIngest(): void {
+    const { miners, settings } = this.#options;
+    const ttls = new Map(miners.map((miner) => [miner.name, miner.cacheTtlMs]));
+    const deps = {
+      ...this.#deps,
+      queue: INGESTION_QUEUE,
+      checkpoints: this.#checkpoints,
+      completeness: this.completeness,
+      cacheTtlMs: (minerName: string) => ttls.get(minerName) ?? 3_600_000,
+    };
+    this.#consume(INGESTION_QUEUE, settings.ingestConcurrency, (message) => ingest(deps, message));
+  }
+
+  startMining(): void {
+    for (const miner of this.#options.miners) {
+      const deps = this.#mineDeps(miner);
+      this.#consume(deps.queue, this.#options.settings.miningConcurrency, (message, lock) => mine(deps, message, lock));
+    }
+  }
+
+  /** Fires every miner once for the given users. */
+  async fire(users: () => AsyncIterable<User> | Iterable<User>, userCount: number, signal: AbortSignal): Promise<void> {
+    this.#gone.firing(userCount);
+    for (const miner of this.#options.miners) await fire(this.#scheduleDeps(), miner, users(), signal);
+  }
+
+  /** One look of the monitor: silent runs are sent again. */
+  async tick(): Promise<void> {
+    const { settings } = this.#options;
+    for (const miner of this.#options.miners) {
+      const isWaiting = this.progress.waiting().some((waiting) => waiting.minerName === miner.name);
+      if (!isWaiting) continue;
+      const queue = routeOf(miner).miningQueue;
+      const depth = await this.#deps.depths.depth(queue);
+      const isIdle = depth.active + depth.scheduled === 0 && this.#inFlight(queue) === 0;
+      const silentForMs = isIdle ? LOST_MESSAGE_MS : settings.reviveAfterMs;
+      const revived = await revive(this.#scheduleDeps(), miner.name, silentForMs);
+      if (revived > 0) this.#deps.log.warn('silent runs were sent again', { minerName: miner.name, revived });
+    }
+  }
+
+  /** What is left: `working`, `drained`, or `stuck` when only dead letters are left of what was sent. */
+  async state(): Promise<'working' | 'drained' | 'stuck'> {
+    if (this.progress.openRuns() > 0) return 'working';
+    const depth = await this.#deps.depths.depth(INGESTION_QUEUE);
+    if (depth.active + depth.scheduled > 0) return 'working';
+    if (this.completeness.unsettled() === 0 && this.#inFlight(INGESTION_QUEUE) === 0) return 'drained';
+    return depth.deadLetter + depth.transferDeadLetter > 0 ? 'stuck' : 'working';
+  }
+
+  /** An error that waiting does not cure, such as a full disk; what was under way comes again after a restart. */
+  failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Messages waiting for ingest. */
+  async backlog(): Promise<number> {
+    const depth = await this.#deps.depths.depth(INGESTION_QUEUE);
+    return depth.active;
+  }
+
+  /** Miners first, so that what they deliver is still ingested; then ingest. */
+  async stop(graceMs: number): Promise<void> {
+    const untilMs = this.#deps.clock.now() + graceMs;
+    const mining = [...this.#consumers].filter(([queue]) => queue !== INGESTION_QUEUE);
+    await Promise.all(mining.map(([, consumer]) => consumer.stop(graceMs)));
+    const leftMs = Math.max(0, untilMs - this.#deps.clock.now());
+    await this.#consumers.get(INGESTION_QUEUE)?.stop(leftMs);
+  }
+
+  #mineDeps(miner: Miner): MineDeps {
+    const { settings, baseUrls, upstreams } = this.#options;
+    const route = routeOf(miner);
+    const definition = upstreams.find((upstream) => upstream.name === miner.upstream);
+    const baseUrl = baseUrls[miner.upstream];
+    if (definition === undefined || baseUrl === undefined) {
+      throw new Error(`miner ${miner.name} names the upstream ${miner.upstream}, which the catalog does not list`);
+    }
+    const shared = { ...this.#deps, checkpoints: this.#checkpoints, completeness: this.completeness };
+    const { sealedMaxBytes, lingerMs } = settings;
+    const packer = new Packer(shared, { minerName: miner.name, sendTo: route.sendTo, sealedMaxBytes, lingerMs });
+    return {
+      ...shared,
+      miner,
+      definition,
+      baseUrl,
+      packer,
+      runs: this.#runs,
+      users: this.users,
+      limits: this.#limits,
+      progress: this.progress,
+      queue: route.miningQueue,
+      onUserGone: (user) => this.#gone.add(user),
+      settings: {
+        ...settings,
+        retry: RETRY_BACKOFF,
+        retriesLimit: RETRIES_LIMIT,
+        later: { firstMs: settings.retryLaterMs, maxMs: settings.retryLaterMs * 30, jitter: 0.5 },
+      },
+    };
+  }
+
+  #scheduleDeps(): ScheduleDeps {
+    const { settings } = this.#options;
+    return { ...this.#deps, runs: this.#runs, progress: this.progress, reviveAfterMs: settings.reviveAfterMs };
+  }
+
+  #inFlight(queue: string): number {
+    return this.#consumers.get(queue)?.inFlight() ?? 0;
+  }
+
+  #consume(queue: string, concurrency: number, handler: Handler): void {
+    const { bus, log } = this.#deps;
+    const onError = (error: unknown): void =>
+      log.warn('a consumer met an error and goes on', { queue, error: textOf(error) });
+    this.#consumers.set(queue, bus.consume(queue, { concurrency, onError }, this.#paced(queue, handler)));
+  }
+
+  /** A handler that throws keeps its message for a while, so that a service that is away does not use up its deliveries. */
+  #paced(queue: string, handler: Handler): Handler {
+    const { clock, random, log } = this.#deps;
+    return async (message, lock) => {
+      try {
+        return await handler(message, lock);
+      } catch (error) {
+        if (isDiskFull(error)) this.#failure ??= error;
+        if (lock.aborted) throw error;
+        log.warn('a message goes back to its queue', {
+          queue,
+          error: textOf(error),
+          deliveries: message.deliveryCount + 1,
+        });
+        await clock.sleep(backoffMs(REDELIVERY_BACKOFF, message.deliveryCount + 1, random.next()), lock);
+        throw error;
+      }
+    };
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+function isDiskFull(error: unknown): error is Error {
+  return error instanceof Error && (error as { code?: unknown }).code === 'DISK_FULL';
+}

@@ -1,0 +1,54 @@
+import { partitionsOf, runKey, USER_HASH_DIGITS } from '../core/keys.ts';
+import type { Run } from '../core/run.ts';
+import type { Digest, Rows, StoredRow } from '../ports.ts';
+
+/** A run row with the etag that a change must match. */
+export interface StoredRun {
+  readonly run: Run;
+  readonly etag: string;
+}
+
+/** The run rows: one live run per (user, miner). */
+export class Runs {
+  readonly #rows: Rows;
+  readonly #digest: Digest;
+
+  constructor(deps: { rows: Rows; digest: Digest }) {
+    this.#rows = deps.rows;
+    this.#digest = deps.digest;
+  }
+
+  async read(minerName: string, userIds: readonly string[]): Promise<readonly (StoredRun | undefined)[]> {
+    const rows = await this.#rows.read(userIds.map((userId) => this.#key(minerName, userId)));
+    return rows.map((row) => (row === undefined ? undefined : decode(row)));
+  }
+
+  /** Compare-and-set of many runs; `etag` undefined = there was no row. The new etag, or undefined where another won. */
+  async write(
+    changes: readonly { readonly run: Run; readonly etag: string | undefined }[],
+  ): Promise<readonly (string | undefined)[]> {
+    const outcomes = await this.#rows.write(
+      changes.map(({ run, etag }) => ({
+        ...this.#key(run.minerName, run.userId),
+        value: JSON.stringify(run),
+        ifMatch: etag ?? 'absent',
+      })),
+    );
+    return outcomes.map((outcome) => (outcome.ok ? outcome.etag : undefined));
+  }
+
+  /** Every run row of a miner, shard by shard. Costs a scan: for the monitor and for commands, not for hot paths. */
+  async *scan(minerName: string): AsyncIterable<StoredRun> {
+    for (const partition of partitionsOf(minerName)) {
+      for await (const row of this.#rows.scan(partition)) yield decode(row);
+    }
+  }
+
+  #key(minerName: string, userId: string): { partition: string; row: string } {
+    return runKey(minerName, this.#digest.sha256(userId, USER_HASH_DIGITS));
+  }
+}
+
+function decode(row: StoredRow): StoredRun {
+  return { run: JSON.parse(row.value) as Run, etag: row.etag };
+}

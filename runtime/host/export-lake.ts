@@ -1,0 +1,71 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { openFileLake } from '../adapters/file-lake.ts';
+import { VersionSorter } from '../adapters/sqlite-sorter.ts';
+import { miners } from '../catalog.ts';
+import { lakePrefix } from '../core/lake-name.ts';
+import { parseServed, stringifyServed } from '../core/served-json.ts';
+import type { Lake } from '../ports.ts';
+import { openAzureStorage } from './azure-storage.ts';
+import { BadInput } from './bad-input.ts';
+import type { Environment } from './config.ts';
+
+export interface ExportOptions {
+  readonly state: string;
+  readonly minerName: string | undefined;
+  readonly userId: string | undefined;
+}
+
+interface LakeLine {
+  readonly miner: string;
+  readonly userId: string;
+  readonly id: string;
+  readonly version: string;
+  readonly late: boolean;
+  readonly observedAt: string;
+  readonly data: unknown;
+}
+
+/**
+ * The lake as NDJSON lines, every item's versions together and numbered from 1. Reads objects only, so it may run beside
+ * the miners. @throws BadInput when there is no lake or no such miner.
+ */
+export async function* exportLake(options: ExportOptions, environment: Environment): AsyncIterable<string> {
+  const lake = await openLake(options, environment);
+  const sorter = new VersionSorter();
+  try {
+    for await (const name of lake.list(lakePrefix(options.minerName))) {
+      for (const line of ((await lake.read(name)) ?? '').split('\n')) {
+        if (line === '') continue;
+        const row = parseServed(line) as LakeLine;
+        if (options.userId !== undefined && row.userId !== options.userId) continue;
+        const item = JSON.stringify([row.miner, row.userId, row.id]);
+        sorter.add({ item, observedAt: row.observedAt, text: line });
+      }
+    }
+    for (const { text, seq } of sorter.sorted()) yield exportLine(parseServed(text) as LakeLine, seq);
+  } finally {
+    sorter.close();
+  }
+}
+
+async function openLake(options: ExportOptions, environment: Environment): Promise<Lake> {
+  const { minerName, state } = options;
+  if (minerName !== undefined && !miners.some((miner) => miner.name === minerName)) {
+    const names = miners.map((miner) => miner.name).join(', ');
+    throw new BadInput(`--miner must be one of ${names}, got ${JSON.stringify(minerName)}`);
+  }
+  if (environment.storage !== undefined) return (await openAzureStorage(environment.storage)).lake;
+  const dir = join(state, 'lake');
+  if (!existsSync(dir)) {
+    throw new BadInput(
+      `there is no lake in ${state}. Next: npm start -- --once --state ${state}, or name another folder with --state`,
+    );
+  }
+  return openFileLake({ dir });
+}
+
+function exportLine(row: LakeLine, seq: number): string {
+  const { miner, userId, id, version, late, observedAt, data } = row;
+  return stringifyServed({ miner, userId, id, version, seq, late, observedAt, data });
+}

@@ -1,0 +1,69 @@
+// The first file that runs. Plain JavaScript, so that any Node can read it far enough to be told what is missing.
+import { existsSync } from 'node:fs';
+
+/** First Node that the runtime works on: type stripping without a flag, and the floor of undici 8. */
+const NODE_FLOOR = [22, 19];
+
+/** Every command, and the module whose `main(args)` runs it and answers with the exit code. */
+const COMMANDS = {
+  start: () => import('./start.ts'),
+  adit: () => import('../ops/cli.ts'),
+};
+
+/** Exit code for "could not begin": nothing was started and nothing was changed. */
+const EXIT_NOT_STARTED = 2;
+
+function obstacle() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major < NODE_FLOOR[0] || (major === NODE_FLOOR[0] && minor < NODE_FLOOR[1])) {
+    return [
+      `Adit needs Node ${NODE_FLOOR.join('.')} or newer, this is ${process.versions.node} (${process.execPath}).`,
+      'Run "npm ci", which installs Node 24 into node_modules for the npm scripts, then "npm start" or "npm run adit".',
+      'Where npm may not run install scripts, install Node 24 yourself.',
+    ].join('\n');
+  }
+  if (!existsSync(new URL('../../node_modules', import.meta.url))) {
+    return 'The packages are not installed: run "npm ci" first.';
+  }
+  if (!Object.hasOwn(COMMANDS, process.argv[2] ?? '')) {
+    return `Unknown command "${process.argv[2] ?? ''}". Say "npm start" or "npm run adit -- --help".`;
+  }
+  return undefined;
+}
+
+/** Type stripping and node:sqlite announce themselves on every start. Every other warning is still printed. */
+function silenceExperimentalWarnings() {
+  const emitWarning = process.emitWarning.bind(process);
+  process.emitWarning = (warning, ...rest) => {
+    const [options] = rest;
+    const type = warning instanceof Error ? warning.name : typeof options === 'object' ? options?.type : options;
+    if (type !== 'ExperimentalWarning') emitWarning(warning, ...rest);
+  };
+}
+
+function isMissingPackage(error) {
+  return error?.code === 'ERR_MODULE_NOT_FOUND' && /Cannot find package/.test(error.message);
+}
+
+async function launch() {
+  const problem = obstacle();
+  if (problem !== undefined) {
+    console.error(problem);
+    return EXIT_NOT_STARTED;
+  }
+  silenceExperimentalWarnings();
+  const [, , command, ...args] = process.argv;
+  try {
+    const { main } = await COMMANDS[command]();
+    return await main(args);
+  } catch (error) {
+    if (isMissingPackage(error)) {
+      console.error(`${error.message}\nThe packages are not all installed: run "npm ci" first.`);
+      return EXIT_NOT_STARTED;
+    }
+    console.error(error);
+    return 1;
+  }
+}
+
+process.exitCode = await launch();

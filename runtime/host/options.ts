@@ -1,0 +1,181 @@
+import { Command, CommanderError, Option } from 'commander';
+import { miners, upstreams } from '../catalog.ts';
+import { parseDuration } from '../core/duration.ts';
+import { type Assignment, readSettings, SETTINGS, type Settings } from '../settings.ts';
+import { BadInput } from './bad-input.ts';
+import type { Environment } from './config.ts';
+
+/** What `npm start` was asked to do. */
+export interface StartOptions {
+  readonly once: boolean;
+  readonly json: boolean;
+  readonly strict: boolean;
+  /** Simulated users. */
+  readonly users: number;
+  readonly seed: number;
+  readonly scenario: string;
+  /** Base URLs by name of the upstream; `*` stands for every one that is not named. Empty: the simulator. */
+  readonly upstreamUrls: Readonly<Record<string, string>>;
+  /** Only these miners; empty = the whole catalog. */
+  readonly minerNames: readonly string[];
+  readonly usersFile: string | undefined;
+  readonly state: string;
+  readonly maxWaitMs: number;
+  readonly settings: Settings;
+}
+
+interface Flags {
+  once: boolean;
+  json: boolean;
+  strict: boolean;
+  users: string;
+  seed: string;
+  scenario: string;
+  upstream: readonly string[];
+  miner: readonly string[];
+  usersFile?: string;
+  state?: string;
+  maxWait: string;
+  set: readonly string[];
+}
+
+/** Where the state of `npm start` lives when `--state` does not say. */
+export const STATE_FOLDER_DEFAULT = '.adit/home';
+
+/** Users that the simulator knows at most. */
+const USERS_LIMIT = 1_000_000;
+
+/**
+ * Reads the command line of `npm start`.
+ * @throws BadInput with every mistake at once. Undefined: help was asked for and printed.
+ */
+export function readStartOptions(args: readonly string[], environment: Environment): StartOptions | undefined {
+  const flags = parseFlags(args);
+  if (flags === undefined) return undefined;
+  const errors: string[] = [];
+  const assignments: Assignment[] = [...environment.assignments];
+  for (const text of flags.set) {
+    const at = text.indexOf('=');
+    if (at < 1)
+      errors.push(`--set must be name=value, got ${JSON.stringify(text)}. Example: --set userCallsPerSecond=1`);
+    else assignments.push({ name: text.slice(0, at), text: text.slice(at + 1), origin: '--set' });
+  }
+  for (const variable of environment.unknown) {
+    errors.push(`${variable}: there is no such setting. Next: npm start -- --help lists them`);
+  }
+  const read = readSettings('home', assignments);
+  if (!read.ok) errors.push(...read.errors);
+  const users = wholeNumber('--users', flags.users, 1, USERS_LIMIT, errors);
+  const seed = wholeNumber('--seed', flags.seed, 0, 2 ** 31 - 1, errors);
+  const maxWaitMs = parseDuration(flags.maxWait);
+  if (maxWaitMs === undefined)
+    errors.push(`--max-wait must be a time such as 30s, 10m or 2h, got ${JSON.stringify(flags.maxWait)}`);
+  const upstreamUrls = readUpstreams(flags.upstream, errors);
+  errors.push(...minerErrors(flags.miner));
+  if (errors.length > 0 || !read.ok || maxWaitMs === undefined) throw new BadInput(errors.join('\n'));
+  return {
+    once: flags.once,
+    json: flags.json,
+    strict: flags.strict,
+    users,
+    seed,
+    scenario: flags.scenario,
+    upstreamUrls,
+    minerNames: flags.miner,
+    usersFile: flags.usersFile,
+    state: flags.state ?? STATE_FOLDER_DEFAULT,
+    maxWaitMs,
+    settings: read.settings,
+  };
+}
+
+function parseFlags(args: readonly string[]): Flags | undefined {
+  const command = new Command('npm start --')
+    .description(
+      'Mines every user of an upstream into a lake on this machine. Without --upstream it brings its own simulated one.',
+    )
+    .option('--once', 'fire every miner once, end when all runs are in the lake, check completeness', false)
+    .option('--json', 'last line on stdout is one JSON object; progress goes to stderr', false)
+    .option('--strict', 'with --once: users set aside make the exit code 1', false)
+    .option('--users <n>', 'simulated users', '50')
+    .option('--seed <n>', 'seed of the simulated upstream', '1')
+    .option('--scenario <name|file>', 'what the simulated upstream does', 'calm')
+    .addOption(
+      new Option('--upstream <[name=]url>', 'mine this server instead; it keeps the upstream contract')
+        .default([])
+        .argParser(collect),
+    )
+    .addOption(new Option('--miner <name>', 'only this data type; repeatable').default([]).argParser(collect))
+    .option('--users-file <file>', 'NDJSON file of the users to mine; without it the imported users')
+    .option('--state <dir>', `folder of broker, ledger and lake (default ${STATE_FOLDER_DEFAULT})`)
+    .option('--max-wait <time>', 'with --once: give up after this time', '10m')
+    .addOption(new Option('--set <name=value>', 'override a setting; repeatable').default([]).argParser(collect))
+    .addHelpText('after', settingsHelp())
+    .allowExcessArguments(false)
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined, outputError: () => undefined });
+  try {
+    return command.parse([...args], { from: 'user' }).opts<Flags & Record<string, unknown>>();
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return undefined;
+    throw new BadInput(`${error.message.replace(/^error: /, '')}\nNext: npm start -- --help`, { cause: error });
+  }
+}
+
+function collect(text: string, earlier: unknown): readonly string[] {
+  return [...(Array.isArray(earlier) ? (earlier as string[]) : []), text];
+}
+
+function wholeNumber(flag: string, text: string, min: number, max: number, errors: string[]): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+  errors.push(
+    `${flag} must be a whole number ${min}..${max}, got ${JSON.stringify(text)}. Example: ${flag} ${Math.max(min, 7)}`,
+  );
+  return min;
+}
+
+/** `URL` for every upstream, or `name=URL` for one of the catalog. */
+function readUpstreams(texts: readonly string[], errors: string[]): Readonly<Record<string, string>> {
+  const urls: Record<string, string> = {};
+  for (const text of texts) {
+    const [, name = '*', url = ''] = /^(?:([a-z][a-z0-9-]*)=)?([^]*)$/.exec(text) ?? [];
+    if (name !== '*' && !upstreams.some((upstream) => upstream.name === name)) {
+      const names = upstreams.map((upstream) => upstream.name).join(', ');
+      errors.push(
+        `--upstream names ${JSON.stringify(name)}; the catalog knows ${names}. Example: --upstream ${names}=http://127.0.0.1:8080`,
+      );
+    }
+    errors.push(...urlErrors(url));
+    urls[name] = url.replace(/\/+$/, '');
+  }
+  return urls;
+}
+
+function urlErrors(text: string): readonly string[] {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !['http:', 'https:'].includes(url.protocol)) {
+    return [
+      `--upstream must be an http or https URL, got ${JSON.stringify(text)}. Example: --upstream http://127.0.0.1:8080`,
+    ];
+  }
+  if (url.search !== '' || url.hash !== '' || url.username !== '') {
+    return ['--upstream must have no query, fragment or credentials. Tokens belong into the users file'];
+  }
+  return [];
+}
+
+function minerErrors(names: readonly string[]): readonly string[] {
+  const known = miners.map((miner) => miner.name);
+  return names
+    .filter((name) => !known.includes(name))
+    .map((name) => `--miner must be one of ${known.join(', ')}, got ${JSON.stringify(name)}`);
+}
+
+function settingsHelp(): string {
+  const rows = Object.entries(SETTINGS).map(
+    ([name, spec]) => `  ${name.padEnd(24)} ${String(spec.home).padStart(9)} ${spec.unit.padEnd(8)} ${spec.docs}`,
+  );
+  return `\nSettings (--set name=value), with their defaults on this machine:\n${rows.join('\n')}\n`;
+}

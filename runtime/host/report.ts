@@ -1,0 +1,121 @@
+import { styleText } from 'node:util';
+import { durationText } from '../core/duration.ts';
+import { type Counters, equationsOf } from '../engine/completeness.ts';
+import type { Progress } from '../engine/progress.ts';
+import type { HomeFacts } from './home.ts';
+
+/** Time between two looks at the progress, on a terminal and piped, in ms. */
+const TERMINAL_EVERY_MS = 250;
+const PIPED_EVERY_MS = 2000;
+
+/** Users listed with their reasons. */
+const LISTED = 10;
+
+/** Writes to stderr: lines that replace themselves on a terminal, plain ones when piped. */
+export class Reporter {
+  readonly #stream: NodeJS.WriteStream;
+  #drawn = 0;
+  #last = '';
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+  }
+
+  line(text: string): void {
+    this.#erase();
+    this.#stream.write(`${text}\n`);
+    this.#last = '';
+  }
+
+  follow(progress: Progress): void {
+    const isTerminal = this.#stream.isTTY;
+    this.#timer = setInterval(() => this.draw(progress), isTerminal ? TERMINAL_EVERY_MS : PIPED_EVERY_MS);
+  }
+
+  draw(progress: Progress): void {
+    const text = progressText(progress);
+    if (text === this.#last) return;
+    this.#erase();
+    this.#stream.write(text);
+    this.#last = text;
+    this.#drawn = this.#stream.isTTY ? text.split('\n').length - 1 : 0;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #erase(): void {
+    if (this.#drawn > 0) this.#stream.write(`\x1b[${this.#drawn}A\x1b[0J`);
+    this.#drawn = 0;
+  }
+}
+
+function progressText(progress: Progress): string {
+  const waiting = new Map<string, number>();
+  for (const { minerName } of progress.waiting()) waiting.set(minerName, (waiting.get(minerName) ?? 0) + 1);
+  const rows = [...progress.miners].map(([name, miner]) => {
+    const users = `${miner.usersDone}/${miner.users}`.padStart(11);
+    const pages = String(miner.pages).padStart(8);
+    const items = String(miner.itemsNew).padStart(9);
+    return `  ${name.padEnd(16)} users done ${users}   pages ${pages}   new items ${items}   waiting ${waiting.get(name) ?? 0}\n`;
+  });
+  return rows.join('');
+}
+
+/** What runs where, and how to look at the result. */
+export function factsText(facts: HomeFacts, upstream: string): string {
+  const rows: readonly (readonly [string, string])[] = [
+    ['upstream', upstream],
+    ['broker', facts.broker],
+    ['cache', facts.cache],
+    ['storage', facts.storage],
+    ['state', facts.stateDir],
+    ['log', facts.logFile],
+    ['look', `npm run -s adit -- export --state ${facts.stateDir} | head`],
+  ];
+  return rows.map(([name, text]) => `  ${styleText('dim', name.padEnd(9))} ${text}`).join('\n');
+}
+
+/** The figures of one `--once`, in the order of the completeness line. */
+export interface OnceResult extends Counters {
+  readonly quarantined: number;
+  readonly paused: number;
+  readonly failed: number;
+  readonly durationMs: number;
+  readonly pages: number;
+  readonly firstItemMs: number;
+  readonly peakRssBytes: number;
+  /** Against the ground truth of the simulator; absent for other upstreams. */
+  readonly lost?: number;
+  readonly duplicate?: number;
+  readonly waiting?: readonly { userId: string; minerName: string; reason: string }[];
+}
+
+export function resultText(result: OnceResult): string {
+  const lines = equationsOf(result).map(
+    ({ text, left, right, holds }) =>
+      `  ${holds ? styleText('green', 'ok  ') : styleText('red', 'DIFF')} ${text.padEnd(34)} ${left} = ${right}`,
+  );
+  if (result.lost !== undefined) {
+    const isWhole = result.lost === 0 && result.duplicate === 0;
+    const mark = isWhole ? styleText('green', 'ok  ') : styleText('red', 'DIFF');
+    lines.push(`  ${mark} against what the upstream served     lost ${result.lost}, duplicate ${result.duplicate}`);
+  }
+  const aside = result.quarantined + result.paused + result.failed;
+  const asideText = `quarantined ${result.quarantined}, paused ${result.paused}, failed ${result.failed}`;
+  lines.push(`  ${aside === 0 ? 'no user set aside' : `runs set aside: ${asideText}`}`);
+  const perSecond = Math.round((result.pages * 1000) / Math.max(1, result.durationMs));
+  lines.push(
+    `  ${result.pages} pages, ${result.new} new items in ${durationText(result.durationMs)} (${perSecond} pages/s)`,
+  );
+  return lines.join('\n');
+}
+
+/** A list for people, cut after a few. */
+export function listText(rows: readonly { userId: string; minerName: string; reason: string }[]): string {
+  const shown = rows.slice(0, LISTED).map((row) => `  ${row.userId} ${row.minerName}: ${row.reason}`);
+  if (rows.length > LISTED) shown.push(`  and ${rows.length - LISTED} more`);
+  return shown.join('\n');
+}

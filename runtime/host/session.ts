@@ -1,0 +1,171 @@
+import { sha256Digest } from '../adapters/system.ts';
+import { equationsOf } from '../engine/completeness.ts';
+import type { Pipeline } from '../engine/pipeline.ts';
+import { EXIT } from './bad-input.ts';
+import type { Home } from './home.ts';
+import type { StartOptions } from './options.ts';
+import { listText, type OnceResult, type Reporter, resultText } from './report.ts';
+import type { Source, Targets } from './source.ts';
+import { compareWithTruth } from './truth.ts';
+
+/** Time between two looks at whether everything is in the lake, in ms. */
+const LOOK_EVERY_MS = 50;
+
+/** What an earlier process left in the ingestion queue is ingested before anything is fired, for at most this long. */
+const BACKLOG_LIMIT_MS = 60_000;
+
+/** One run of the pipeline under the eyes of a person. */
+export class Session {
+  readonly #options: StartOptions;
+  readonly #pipeline: Pipeline;
+  readonly #targets: Targets;
+  readonly #reporter: Reporter;
+  readonly #stop: AbortSignal;
+  readonly #startedAtMs = Date.now();
+  readonly #home: Home;
+  #lastTickMs = 0;
+
+  constructor(
+    options: StartOptions,
+    pipeline: Pipeline,
+    targets: Targets,
+    reporter: Reporter,
+    stop: AbortSignal,
+    home: Home,
+  ) {
+    this.#home = home;
+    this.#options = options;
+    this.#pipeline = pipeline;
+    this.#targets = targets;
+    this.#reporter = reporter;
+    this.#stop = stop;
+  }
+
+  async once(source: Source): Promise<number> {
+    await this.#begin();
+    await this.#pipeline.fire(() => this.#targets.users(), this.#targets.count, this.#stop);
+    const end = await this.#untilDrained();
+    if (end === 'stopped') await this.close();
+    this.#reporter.draw(this.#pipeline.progress);
+    this.#reporter.stop();
+    await this.#pipeline.completeness.audit();
+    const isJudged = source.simulatorUrl !== undefined && end === 'drained';
+    const truth = isJudged ? await compareWithTruth(source.simulatorUrl, this.#home.lake, sha256Digest) : undefined;
+    return this.#conclude(end, this.#result(truth));
+  }
+
+  async forever(): Promise<number> {
+    await this.#begin();
+    let nextFiringMs = 0;
+    while (!this.#stop.aborted) {
+      if (Date.now() >= nextFiringMs) {
+        nextFiringMs = Date.now() + this.#options.settings.fireEveryMs;
+        await this.#pipeline.fire(() => this.#targets.users(), this.#targets.count, this.#stop);
+      }
+      await this.#tick();
+      await this.#pipeline.completeness.audit();
+      await pause(LOOK_EVERY_MS * 4, this.#stop);
+    }
+    this.#reporter.line('Stopping: what is in flight is finished first; a second Ctrl-C exits at once.');
+    await this.close();
+    this.#reporter.line('Stopped. Nothing is lost; npm start goes on from here.');
+    return EXIT.ok;
+  }
+
+  async close(): Promise<void> {
+    this.#reporter.stop();
+    await this.#pipeline.stop(this.#options.settings.stopGraceMs);
+  }
+
+  /** Ingest first, so that what an earlier process sent is known before its users are mined again. */
+  async #begin(): Promise<void> {
+    this.#pipeline.startIngest();
+    const untilMs = Date.now() + BACKLOG_LIMIT_MS;
+    while (!this.#stop.aborted && Date.now() < untilMs && (await this.#pipeline.backlog()) > 0) {
+      this.#throwIfFailed();
+      await pause(LOOK_EVERY_MS, this.#stop);
+    }
+    this.#pipeline.startMining();
+    this.#reporter.follow(this.#pipeline.progress);
+  }
+
+  async #untilDrained(): Promise<'drained' | 'stuck' | 'waited' | 'stopped'> {
+    const untilMs = this.#startedAtMs + this.#options.maxWaitMs;
+    for (;;) {
+      const state = await this.#pipeline.state();
+      if (state !== 'working') return state;
+      if (this.#stop.aborted) return 'stopped';
+      if (Date.now() > untilMs) return 'waited';
+      await this.#tick();
+      await pause(LOOK_EVERY_MS, this.#stop);
+    }
+  }
+
+  /** @throws what waiting does not cure. */
+  #throwIfFailed(): void {
+    const failure = this.#pipeline.failure() ?? this.#home.failure();
+    if (failure !== undefined) throw failure;
+  }
+
+  async #tick(): Promise<void> {
+    this.#throwIfFailed();
+    if (Date.now() - this.#lastTickMs < this.#options.settings.monitorEveryMs) return;
+    this.#lastTickMs = Date.now();
+    await this.#pipeline.tick();
+  }
+
+  #result(truth: { lost: number; duplicate: number } | undefined): OnceResult {
+    const { progress, completeness } = this.#pipeline;
+    const pages = [...progress.miners.values()].reduce((sum, miner) => sum + miner.pages, 0);
+    const firstItemAtMs = progress.firstItemAtMs();
+    return {
+      ...completeness.counters,
+      ...progress.setAside(),
+      durationMs: Date.now() - this.#startedAtMs,
+      pages,
+      firstItemMs: firstItemAtMs === 0 ? 0 : firstItemAtMs - this.#startedAtMs,
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+      ...truth,
+    };
+  }
+
+  #conclude(end: 'drained' | 'stuck' | 'waited' | 'stopped', result: OnceResult): number {
+    const { progress } = this.#pipeline;
+    const waiting = end === 'drained' ? [] : progress.waiting();
+    this.#reporter.line(resultText(result));
+    const aside = progress.setAsideList();
+    if (aside.length > 0) this.#reporter.line(listText(aside));
+    if (end === 'waited')
+      this.#reporter.line(`Gave up after --max-wait; ${waiting.length} runs wait:\n${listText(waiting)}`);
+    if (this.#options.json) {
+      const more =
+        waiting.length > 0
+          ? { waiting: waiting.map(({ userId, minerName, reason }) => ({ userId, minerName, reason })) }
+          : {};
+      process.stdout.write(`${JSON.stringify({ ...result, ...more })}\n`);
+    }
+    return exitCode(end, result, this.#options.strict);
+  }
+}
+
+function exitCode(end: 'drained' | 'stuck' | 'waited' | 'stopped', result: OnceResult, isStrict: boolean): number {
+  if (end === 'waited') return EXIT.waited;
+  const adds = equationsOf(result).every((equation) => equation.holds);
+  const isTrue = (result.lost ?? 0) === 0 && (result.duplicate ?? 0) === 0;
+  if (end !== 'drained' || !adds || !isTrue) return EXIT.incomplete;
+  const isAside = result.quarantined + result.paused + result.failed > 0;
+  return isStrict && isAside ? EXIT.incomplete : EXIT.ok;
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });
+}

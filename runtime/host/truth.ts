@@ -1,0 +1,66 @@
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import { request } from 'undici';
+import { versionText } from '../core/envelope.ts';
+import { lakePrefix } from '../core/lake-name.ts';
+import { parseServed } from '../core/served-json.ts';
+import { VERSION_DIGITS } from '../engine/take-page.ts';
+import type { Digest, Lake } from '../ports.ts';
+
+/** What is missing from the lake, and what is in it twice. */
+export interface TruthResult {
+  readonly lost: number;
+  readonly duplicate: number;
+}
+
+/** Compares the lake, read back from its objects, with everything that the simulator served in whole answers. */
+export async function compareWithTruth(simulatorUrl: string, lake: Lake, digest: Digest): Promise<TruthResult> {
+  const { versions, duplicate } = await readLake(lake);
+  let lost = 0;
+  for await (const line of truthLines(simulatorUrl)) {
+    const served = parseServed(line) as { miner: string; userId: string; id: string; data: unknown };
+    const version = digest.sha256(versionText(served.data), VERSION_DIGITS);
+    if (!versions.has(JSON.stringify([served.miner, served.userId, served.id, version]))) lost += 1;
+  }
+  return { lost, duplicate };
+}
+
+async function* truthLines(simulatorUrl: string): AsyncIterable<string> {
+  const { body, statusCode } = await request(`${simulatorUrl}/_sim/truth`);
+  if (statusCode !== 200) throw new Error(`the simulator answered ${statusCode} to /_sim/truth`);
+  for await (const line of createInterface({ input: Readable.from(body) })) if (line !== '') yield line;
+}
+
+interface LakeRow {
+  readonly miner: string;
+  readonly userId: string;
+  readonly id: string;
+  readonly version: string;
+  readonly late: boolean;
+  readonly observedAt: string;
+}
+
+/** Every version in the lake, and how many rows repeat the version before them. */
+async function readLake(lake: Lake): Promise<{ versions: Set<string>; duplicate: number }> {
+  const versions = new Set<string>();
+  const histories = new Map<string, { observedAt: string; version: string }[]>();
+  for await (const name of lake.list(lakePrefix())) {
+    const text = (await lake.read(name)) ?? '';
+    for (const line of text.split('\n')) {
+      if (line === '') continue;
+      const { miner, userId, id, version, observedAt } = JSON.parse(line) as LakeRow;
+      versions.add(JSON.stringify([miner, userId, id, version]));
+      const key = JSON.stringify([miner, userId, id]);
+      const history = histories.get(key);
+      if (history === undefined) histories.set(key, [{ observedAt, version }]);
+      else history.push({ observedAt, version });
+    }
+  }
+  let duplicate = 0;
+  for (const history of histories.values()) {
+    if (history.length < 2) continue;
+    history.sort((left, right) => (left.observedAt < right.observedAt ? -1 : 1));
+    duplicate += history.filter((row, index) => index > 0 && history[index - 1]?.version === row.version).length;
+  }
+  return { versions, duplicate };
+}

@@ -1,0 +1,22 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
+import { brotliCompress, constants, gzip, zstdCompress } from 'node:zlib';
+
+import { miners } from '../../catalog.ts';
+import { Accounts } from './accounts.ts';
+import type { SimulatedUser } from './accounts.ts';
+import { Admin } from './admin.ts';
+import { mix, textHash, unit } from './chance.ts';
+import { Lists } from './lists.ts';
+import type { ItemsPerList, List } from './lists.ts';
+import { envelope, html } from './replies.ts';
+import { resolveScenario } from './scenarios.ts';
+import type { Scenario } from './scenarios.ts';
+import { deadMarker, TROUBLES } from './troubles.ts';
+import { Truth } from './truth.ts';
+import type { ServedItem, TruthFilter, TruthView } from './truth.ts';
+import { HEAD, readMarker, Visit } from './visit.ts';
+import type { Answer, Memory, Override, Plan, Position } from './visit.ts';

@@ -1,0 +1,83 @@
+import { once } from 'node:events';
+import { Command, CommanderError } from 'commander';
+import { BadInput, EXIT } from '../host/bad-input.ts';
+import { readEnvironment } from '../host/config.ts';
+import { exportLake } from '../host/export-lake.ts';
+import { STATE_FOLDER_DEFAULT } from '../host/options.ts';
+import { explain } from '../host/start.ts';
+import { importUsers, listUsers, removeUsers } from '../host/users-command.ts';
+
+interface StateFlag {
+  readonly state: string;
+}
+
+/** `npm run adit -- ...`. Answers with the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  const program = buildProgram();
+  // A reader such as `head` that has seen enough is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(EXIT.ok);
+    throw error;
+  });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return EXIT.ok;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) return explain(error);
+    if (error.exitCode === 0) return EXIT.ok;
+    return explain(
+      new BadInput(`${error.message.replace(/^error: /, '')}\nNext: npm run adit -- --help`, { cause: error }),
+    );
+  }
+}
+
+function buildProgram(): Command {
+  const program = new Command('npm run adit --').description('Looks at and steers what Adit mines.').exitOverride();
+  program.configureOutput({ outputError: () => undefined });
+  program
+    .command('export')
+    .description('prints the lake as NDJSON, the versions of an item together')
+    .option('--state <dir>', 'state folder', STATE_FOLDER_DEFAULT)
+    .option('--miner <name>', 'only this data type')
+    .option('--user <id>', 'only this user')
+    .action(async (flags: StateFlag & { miner?: string; user?: string }) => {
+      await printLines(
+        exportLake({ state: flags.state, minerName: flags.miner, userId: flags.user }, readEnvironment()),
+      );
+    });
+  addUsers(program.command('users').description('the users to mine'));
+  return program;
+}
+
+function addUsers(users: Command): void {
+  users
+    .command('import <file>')
+    .description('adds or replaces the users of an NDJSON file')
+    .option('--state <dir>', 'state folder', STATE_FOLDER_DEFAULT)
+    .action(async (file: string, flags: StateFlag) => {
+      const count = await importUsers(flags.state, file, readEnvironment());
+      process.stdout.write(`${count} users are in the table.\n`);
+    });
+  users
+    .command('list')
+    .description('prints the users as NDJSON, without their tokens')
+    .option('--state <dir>', 'state folder', STATE_FOLDER_DEFAULT)
+    .action(async (flags: StateFlag) => {
+      for (const user of await listUsers(flags.state, readEnvironment()))
+        process.stdout.write(`${JSON.stringify(user)}\n`);
+    });
+  users
+    .command('remove <file|user>')
+    .description('removes a user, or the users of a file; what was mined stays')
+    .option('--state <dir>', 'state folder', STATE_FOLDER_DEFAULT)
+    .action(async (fileOrUser: string, flags: StateFlag) => {
+      const count = await removeUsers(flags.state, fileOrUser, readEnvironment());
+      process.stdout.write(count === 0 ? 'There was no such user.\n' : `${count} users removed.\n`);
+    });
+}
+
+async function printLines(lines: AsyncIterable<string>): Promise<void> {
+  for await (const line of lines) {
+    if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain');
+  }
+}
