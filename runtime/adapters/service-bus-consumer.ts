@@ -23,8 +23,8 @@ export interface ConsumerSettings extends ConsumeOptions {
 /** Messages that one link may hold: more concurrency opens more links, so that a slow message rolls a small one. */
 const WINDOW_LIMIT = 250;
 
-/** Tries of one settlement: on its link first, then through the management node of a new connection. */
-const SETTLE_ATTEMPTS = 4;
+/** Tries of one settlement, about 6 s: on its link first, then through the management node of a new connection. */
+const SETTLE_ATTEMPTS = 12;
 
 /** How long messages that cannot be finished are handed back during a stop, in ms. */
 const GIVE_BACK_LIMIT_MS = 1000;

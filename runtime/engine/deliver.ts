@@ -1,4 +1,10 @@
-import { ENVELOPE_CONTENT_TYPE, ENVELOPE_SCHEMA_VERSION, encodeEnvelope, type EnvelopeItem } from '../core/envelope.ts';
+import {
+  ENVELOPE_CONTENT_TYPE,
+  ENVELOPE_MAX_BYTES,
+  ENVELOPE_SCHEMA_VERSION,
+  encodeEnvelope,
+  type EnvelopeItem,
+} from '../core/envelope.ts';
 import { oversizeObject } from '../core/lake-name.ts';
 import type { Bus, Clock, Compression, Lake, OutgoingMessage, Random } from '../ports.ts';
 import type { Checkpoints } from './checkpoints.ts';
@@ -45,6 +51,8 @@ const RATIO_MIN = 0.08;
 const RATIO_WEIGHT = 0.3;
 /** Aim below the limit, because a split costs a second compression. */
 const FILL_SHARE = 0.9;
+/** Characters of an envelope's text that ingest surely decodes: three UTF-8 bytes per UTF-16 unit at most. */
+const TEXT_LIMIT = ENVELOPE_MAX_BYTES / 3;
 /** Items of one envelope: bounds the work of one ingest. */
 const ITEMS_LIMIT = 5000;
 
@@ -132,8 +140,8 @@ export class Packer {
 
   /** Halves what is too large; an item that is too large by itself travels as a claim check. */
   async #sealAndSend(group: Group, items: readonly EnvelopeItem[]): Promise<void> {
-    const { body, ref } = await this.#seal(items);
-    if (body.byteLength <= this.#options.sealedMaxBytes) return this.#send(ref, body);
+    const { body, ref, textLength } = await this.#seal(items);
+    if (body.byteLength <= this.#options.sealedMaxBytes && textLength <= TEXT_LIMIT) return this.#send(ref, body);
     const [first] = items;
     if (items.length === 1 && first?.dataText !== undefined) {
       const small = await this.#seal([await this.#checkIn(first, first.dataText)]);
@@ -143,7 +151,9 @@ export class Packer {
     await Promise.all([this.#deliver(group, items.slice(0, middle)), this.#deliver(group, items.slice(middle))]);
   }
 
-  async #seal(items: readonly EnvelopeItem[]): Promise<{ body: Uint8Array; ref: EnvelopeRef }> {
+  async #seal(
+    items: readonly EnvelopeItem[],
+  ): Promise<{ body: Uint8Array; ref: EnvelopeRef; textLength: number }> {
     const { minerName } = this.#options;
     const envelopeId = this.#deps.random.uuid();
     const composedAtMs = this.#deps.clock.now();
@@ -153,7 +163,7 @@ export class Packer {
     const ratio = Math.max(RATIO_MIN, body.byteLength / text.length);
     // A larger ratio counts at once: one envelope too many is cheaper than a split.
     this.#ratio = ratio > this.#ratio ? ratio : this.#ratio + (ratio - this.#ratio) * RATIO_WEIGHT;
-    return { body, ref: { envelopeId, minerName, composedAtMs, items: items.length } };
+    return { body, ref: { envelopeId, minerName, composedAtMs, items: items.length }, textLength: text.length };
   }
 
   async #send(ref: EnvelopeRef, body: Uint8Array): Promise<void> {

@@ -12,6 +12,7 @@ export class GoneUsers {
   readonly #log: Log;
   readonly #gone = new Map<string, User>();
   #fired = 0;
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(deps: { users: Users; log: Log }) {
     this.#users = deps.users;
@@ -25,7 +26,14 @@ export class GoneUsers {
   }
 
   /** Deactivates the user, or gives everyone back who was deactivated in this firing when the limit is passed. */
-  async add(user: User): Promise<void> {
+  add(user: User): Promise<void> {
+    // In turn: a user who is still being set inactive must not stay so when everyone is given back.
+    const added = this.#turn.then(() => this.#add(user));
+    this.#turn = added.catch(() => undefined);
+    return added;
+  }
+
+  async #add(user: User): Promise<void> {
     const limit = Math.max(GONE_LIMIT_MIN, this.#fired * GONE_LIMIT_SHARE);
     this.#gone.set(user.userId, user);
     if (this.#gone.size <= limit) {

@@ -61,7 +61,8 @@ export async function ingest(deps: IngestDeps, message: IncomingMessage): Promis
   }
   const done: Done = { bodyHash, items: envelope.items.length, owned: owned.length };
   // 'any': a worker that lost its lock may write the same fact again.
-  await deps.ledger.envelopes.write([{ ...key, value: JSON.stringify(done), ifMatch: 'any' }]);
+  const [written] = await deps.ledger.envelopes.write([{ ...key, value: JSON.stringify(done), ifMatch: 'any' }]);
+  if (written?.ok !== true) throw new Error(`the ledger refused to mark envelope ${envelope.envelopeId} done`);
   await tellCache(deps, envelope, claims);
   return settle(deps, envelope, done.owned);
 }

@@ -61,7 +61,11 @@ export async function mine(deps: MineDeps, message: IncomingMessage, lock: Abort
   const marker = decoded.message;
   const [stored] = await deps.runs.read(deps.miner.name, [marker.userId]);
   const verdict = decideSlice(stored?.run, marker);
-  if (stored === undefined || verdict === 'settle') return COMPLETE;
+  if (stored === undefined || verdict === 'settle') {
+    // The write that ended the run may have been answered with an error: then nobody in this process knows yet.
+    if (stored !== undefined && stored.run.state !== 'live') deps.progress.ended(stored.run);
+    return COMPLETE;
+  }
   if (verdict === 'resend') {
     await sendMarkers(deps, deps.miner.name, [stored.run]);
     return COMPLETE;
@@ -108,7 +112,7 @@ class Slice {
     let attempt = 0;
     while (this.#run.pages - firstPage < settings.slicePages && clock.now() < untilMs) {
       lock.throwIfAborted();
-      const isOpen = await this.#awaitBudget(user, lock);
+      const isOpen = await this.#awaitBudget(user, untilMs, lock);
       if (!isOpen) return;
       try {
         const isEnd = await this.#minePage(user, lock);
@@ -135,13 +139,15 @@ class Slice {
     }
   }
 
-  /** Takes a call from the budgets. False: the wait was too long and the slice has ended. */
-  async #awaitBudget(user: User, lock: AbortSignal): Promise<boolean> {
+  /** Takes a call from the budgets. False: the wait was too long, or others were faster until `untilMs`, and the slice has ended. */
+  async #awaitBudget(user: User, untilMs: number, lock: AbortSignal): Promise<boolean> {
     const { limits, clock, settings, definition } = this.#deps;
     for (;;) {
       const waitMs = limits.take(definition.name, user.userId);
       if (waitMs === 0) return true;
-      const verdict = waitOrLater(this.#run, waitMs, settings, clock.now());
+      const nowMs = clock.now();
+      const inlineWaitMs = nowMs < untilMs ? settings.inlineWaitMs : -1;
+      const verdict = waitOrLater(this.#run, waitMs, { inlineWaitMs }, nowMs);
       if (verdict.kind === 'later') {
         await this.finish(verdict.run);
         return false;

@@ -25,6 +25,9 @@ export interface FiringCount {
 /** Users handled in one read, one write and one send. */
 const FAN_OUT_BATCH = 100;
 
+/** Rounds of read, decide, write for users whose rows were moved by others, or shared a transaction with such a row. */
+const FIRING_ROUNDS_LIMIT = 5;
+
 /** Items asked for per page when the miner does not say. */
 export const PAGE_LIMIT_DEFAULT = 100;
 
@@ -53,6 +56,20 @@ export async function fire(
 }
 
 async function fireBatch(deps: ScheduleDeps, miner: Miner, users: readonly User[], count: FiringCount): Promise<void> {
+  let open = users;
+  for (let round = 0; round < FIRING_ROUNDS_LIMIT && open.length > 0; round += 1) {
+    const lost = await fireOnce(deps, miner, open, count);
+    open = open.filter((user) => lost.has(user.userId));
+  }
+}
+
+/** Ids of the users whose write was lost. */
+async function fireOnce(
+  deps: ScheduleDeps,
+  miner: Miner,
+  users: readonly User[],
+  count: FiringCount,
+): Promise<ReadonlySet<string>> {
   const stored = await deps.runs.read(
     miner.name,
     users.map((user) => user.userId),
@@ -75,20 +92,21 @@ async function fireBatch(deps: ScheduleDeps, miner: Miner, users: readonly User[
     if (verdict.kind === 'coalesce') count.coalesced += 1;
     if (verdict.kind === 'set-aside') count.setAside += 1;
   }
-  await carryOut(deps, miner.name, verdicts, count);
+  return carryOut(deps, miner.name, verdicts, count);
 }
 
-/** Writes the rows that change and sends the marker messages of those that were won. */
+/** Writes the rows that change and sends the marker messages of those that were won. Ids of the users of the others. */
 async function carryOut(
   deps: ScheduleDeps,
   minerName: string,
   verdicts: readonly { readonly stored: StoredRun | undefined; readonly verdict: FiringVerdict }[],
   count: FiringCount,
-): Promise<void> {
+): Promise<ReadonlySet<string>> {
   const changes = verdicts.filter(({ verdict }) => verdict.kind !== 'coalesce' && verdict.kind !== 'set-aside');
-  if (changes.length === 0) return;
+  if (changes.length === 0) return new Set();
   const etags = await deps.runs.write(changes.map(({ verdict, stored }) => ({ run: verdict.run, etag: stored?.etag })));
   const won = changes.filter((_, index) => etags[index] !== undefined).map(({ verdict }) => verdict);
+  const lost = changes.filter((_, index) => etags[index] === undefined).map(({ verdict }) => verdict.run.userId);
   const live: Run[] = [];
   for (const verdict of won) {
     if (verdict.kind === 'quarantine') {
@@ -102,6 +120,7 @@ async function carryOut(
     else count.revived += 1;
   }
   await sendMarkers(deps, minerName, live);
+  return new Set(lost);
 }
 
 /** Runs revived in one look of the monitor. */

@@ -95,7 +95,6 @@ export class Outlet implements Consumer {
       return;
     }
     settle(lock, delivery.remote_state ?? {}, (fault) => {
-      if (fault !== undefined && lock.isHeld) this.#locks.set(delivery, lock);
       settleForGood(delivery, fault === undefined ? ACCEPTED : rejectedState(fault));
     });
   }

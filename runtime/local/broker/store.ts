@@ -12,7 +12,7 @@ const SCHEMA_VERSION = 1;
 const RESERVED_NUMBERS = 10_000;
 
 /** Wait for the lock of a broker that is just ending. */
-const LOCK_WAIT_MS = 3_000;
+const LOCK_WAIT_MS = 1_000;
 
 /** Unused pages (of 8 KB) at which the file is rewritten at start, when they are also more than half of it. */
 const VACUUM_AT_PAGES = 4_096;

@@ -2,8 +2,8 @@ import { mix, textHash, unit } from './chance.ts';
 import { itemText, strangeText } from './items.ts';
 import type { Scenario } from './scenarios.ts';
 
-/** Lists whose items are kept as text. 500 lists of 120 items of 370 bytes are 22 MB. */
-const CACHED_LISTS_MAX = 500;
+/** Lists whose places are kept. */
+const CACHED_LISTS_MAX = 2_000;
 
 /** Longest list, so that a scenario cannot ask for more than a position in a marker can say. */
 const LIST_LENGTH_MAX = 10_000_000;
@@ -39,7 +39,7 @@ export interface List {
 
 /**
  * All data of the simulated upstream: a pure function of (seed, epoch, user, miner, place), so that a simulator that was
- * restarted serves the same. Only the texts of the lists in use are kept.
+ * restarted serves the same.
  */
 export class Lists {
   readonly #options: DataOptions;
@@ -76,7 +76,6 @@ class CachedList implements List {
   readonly #epoch: number;
   readonly #itemBytes: number;
   readonly #hash: number;
-  readonly #texts: (string | undefined)[] = [];
   readonly #contents: (number | undefined)[] = [];
   #length = 0;
 
@@ -99,12 +98,8 @@ class CachedList implements List {
   }
 
   text(ordinal: number): string {
-    const known = this.#texts[ordinal];
-    if (known !== undefined) return known;
     const { miner, userNumber } = this;
-    const text = textOf(this.#hash, { miner, userNumber, ordinal, content: this.content(ordinal) }, this.#itemBytes);
-    this.#texts[ordinal] = text;
-    return text;
+    return textOf(this.#hash, { miner, userNumber, ordinal, content: this.content(ordinal) }, this.#itemBytes);
   }
 
   content(ordinal: number): number {

@@ -1,5 +1,6 @@
 import { miners } from '../../catalog.ts';
 import { Accounts } from './accounts.ts';
+import { Bodies } from './bodies.ts';
 import { mix, textHash, unit } from './chance.ts';
 import { Lists } from './lists.ts';
 import type { ItemsPerList, List } from './lists.ts';
@@ -12,6 +13,8 @@ import type { Answer, Memory, Override, Plan, Position } from './visit.ts';
 
 const LIMIT_DEFAULT = 25;
 const LIMIT_MAX = 1_000;
+
+const ENCODING = textHash('encoding');
 
 export type Encoding = 'gzip' | 'br' | 'zstd';
 
@@ -63,8 +66,9 @@ export class World {
   readonly accounts: Accounts;
   readonly lists: Lists;
   readonly truth = new Truth();
-  scenario: Scenario;
-  epoch: number;
+  #scenario: Scenario;
+  #epoch: number;
+  readonly #bodies = new Bodies();
   readonly #memory: Memory = {};
   readonly #userMemories = new Map<number, Memory>();
   readonly #listStates = new Map<string, ListState>();
@@ -73,8 +77,23 @@ export class World {
     this.options = options;
     this.accounts = new Accounts(options.seed, options.users);
     this.lists = new Lists(options);
-    this.scenario = options.scenario;
-    this.epoch = options.epoch;
+    this.#scenario = options.scenario;
+    this.#epoch = options.epoch;
+  }
+
+  get scenario(): Scenario {
+    return this.#scenario;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Changes how the upstream behaves and which state its data is in, from the next call on. */
+  become(scenario: Scenario, epoch: number): void {
+    this.#scenario = scenario;
+    this.#epoch = epoch;
+    this.#bodies.clear();
   }
 
   /** Gives new tokens to the users whose token is refused, or to those named. Returns how many. */
@@ -100,8 +119,44 @@ export class World {
     if (limit === undefined) return { ...envelope(400, 100, 'limit must be 1..1000'), delayMs: 0 };
     const marker = request.query.get('after');
     const position = marker === null ? HEAD : readMarker(marker, request.miner, userNumber);
-    const override = combine(this.#visit(request, userNumber, minerIndex, limit, position ?? HEAD));
-    return this.#reply(request, userNumber, override, position !== undefined);
+    if (position === undefined) return { ...deadMarker(), delayMs: 0 };
+    const visit = this.#visit(request, userNumber, minerIndex, limit, position);
+    return this.#reply(visit, misbehave(visit), request.acceptEncoding);
+  }
+
+  #reply(visit: Visit, { answer, plan: otherPlan, edit, headers, delayMs = 0, cut }: Override, acceptEncoding: string): PageReply {
+    if (answer !== undefined) return { ...answer, headers: { ...headers, ...answer.headers }, delayMs, cut };
+    const plan = otherPlan ?? ordinaryPlan(visit);
+    if (plan === undefined) return { ...deadMarker(), delayMs, cut };
+    const { miner, userNumber, list } = visit.facts;
+    const { ordinals } = plan;
+    return {
+      status: 200,
+      headers: { ...headers, 'content-type': 'application/json; charset=utf-8' },
+      body: edit === undefined ? this.#body(visit, plan) : Buffer.from(edit(pageText(visit, plan))),
+      encoding: this.#encodingFor(userNumber, acceptEncoding),
+      delayMs,
+      cut,
+      served: { miner, userNumber, ordinals, contents: ordinals.map((ordinal) => list().content(ordinal)) },
+    };
+  }
+
+  /** The same place of the same list is often asked for again: by the next run, by a benchmark, by a list that is stuck. */
+  #body(visit: Visit, plan: Plan): Buffer {
+    const { miner, userNumber, limit } = visit.facts;
+    const { ordinals, after } = plan;
+    const name = `${miner}\n${userNumber}\n${ordinals[0]}\n${ordinals.length}\n${after}\n${limit}`;
+    let body = this.#bodies.get(name);
+    if (body === undefined) this.#bodies.set(name, (body = Buffer.from(pageText(visit, plan))));
+    return body;
+  }
+
+  /** Compression goes by user, so that one client meets all of them. */
+  #encodingFor(userNumber: number, accepted: string): Encoding | undefined {
+    const { gzipShare, brShare, zstdShare } = this.scenario;
+    const place = unit(mix(mix(this.options.seed, ENCODING), userNumber));
+    const encoding = place < gzipShare ? 'gzip' : place < gzipShare + brShare ? 'br' : place < gzipShare + brShare + zstdShare ? 'zstd' : undefined;
+    return encoding !== undefined && accepted.includes(encoding) ? encoding : undefined;
   }
 
   #visit(request: PageQuery, userNumber: number, minerIndex: number, limit: number, position: Position): Visit {
@@ -133,4 +188,52 @@ export class World {
       list: () => (list ??= this.lists.at(miner, userNumber, this.epoch, scenario, inserted)),
     });
   }
+
+  #userMemory(userNumber: number): Memory {
+    let memory = this.#userMemories.get(userNumber);
+    if (memory === undefined) this.#userMemories.set(userNumber, (memory = {}));
+    return memory;
+  }
+
+  #listState(miner: string, userNumber: number): ListState {
+    const name = `${miner}\n${userNumber}`;
+    let state = this.#listStates.get(name);
+    if (state === undefined) this.#listStates.set(name, (state = { memory: {}, calls: 0, inserted: 0 }));
+    return state;
+  }
+}
+
+/** What all troubles together do to one reply. Nothing is asked any more once one of them has given an answer. */
+function misbehave(visit: Visit): Override {
+  let all: Override = {};
+  for (const trouble of TROUBLES) {
+    const one = trouble(visit);
+    if (one === undefined) continue;
+    const delayMs = (all.delayMs ?? 0) + (one.delayMs ?? 0);
+    all = { ...one, ...all, headers: { ...all.headers, ...one.headers }, delayMs };
+    if (all.answer !== undefined || all.cut === 'before' || all.cut === 'hang') return all;
+  }
+  return all;
+}
+
+function ordinaryPlan(visit: Visit): Plan | undefined {
+  const start = visit.start();
+  return start === undefined ? undefined : visit.planFrom(start, visit.facts.limit);
+}
+
+function pageText(visit: Visit, { ordinals, after }: Plan): string {
+  const { list: listOf, userNumber, miner, limit } = visit.facts;
+  const list = listOf();
+  let data = '';
+  for (const ordinal of ordinals) data += data === '' ? list.text(ordinal) : `,${list.text(ordinal)}`;
+  if (after === undefined) return `{"data":[${data}],"paging":{}}`;
+  // The host is not this server's: a client must go on by the marker.
+  const next = `https://graph.invalid/users/u${userNumber}/${miner}?limit=${limit}&after=${after}`;
+  return `{"data":[${data}],"paging":{"cursors":{"after":"${after}"},"next":"${next}"}}`;
+}
+
+function limitOf(text: string | null): number | undefined {
+  if (text === null) return LIMIT_DEFAULT;
+  const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  return limit >= 1 && limit <= LIMIT_MAX ? limit : undefined;
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ServiceBusAdministrationClient, ServiceBusClient } from '@azure/service-bus';
-import type { ServiceBusReceivedMessage, ServiceBusReceiver } from '@azure/service-bus';
+import type { RetryOptions, ServiceBusReceivedMessage, ServiceBusReceiver } from '@azure/service-bus';
 import type { Entity, QueueEntity, SubscriptionEntity, TopicEntity } from '../../../runtime/core/route.ts';
 import { startBroker } from '../../../runtime/local/broker/broker.ts';
 import type { Broker } from '../../../runtime/local/broker/broker.ts';
@@ -82,8 +82,8 @@ export class Stage {
     return this.#broker.port;
   }
 
-  client(): ServiceBusClient {
-    const client = new ServiceBusClient(this.connectionString, { retryOptions: RETRIES });
+  client(retryOptions: RetryOptions = RETRIES): ServiceBusClient {
+    const client = new ServiceBusClient(this.connectionString, { retryOptions });
     this.#clients.push(client);
     return client;
   }

@@ -5,7 +5,10 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ServiceBusClient } from '@azure/service-bus';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { ReceiverLink } from '../../../runtime/adapters/service-bus-link.ts';
+import { SessionSource } from '../../../runtime/adapters/service-bus-session.ts';
 import type { ServiceBusEvent } from '../../../runtime/adapters/service-bus-session.ts';
+import { systemClock } from '../../../runtime/adapters/service-bus-time.ts';
 import { openServiceBus } from '../../../runtime/adapters/service-bus.ts';
 import type { ServiceBusOptions } from '../../../runtime/adapters/service-bus.ts';
 import type { Bus, Handled } from '../../../runtime/ports.ts';
@@ -63,6 +66,13 @@ class Seen {
   get twice(): readonly string[] {
     return [...this.handled].filter(([, times]) => times > 1).map(([text]) => text);
   }
+}
+
+/** The client's own link of its first receiver, which it does not export. */
+function firstLink(client: ServiceBusClient): object {
+  const context: unknown = Reflect.get(client, '_connectionContext');
+  const [receiver]: unknown[] = Object.values(Object(Reflect.get(Object(context), 'messageReceivers')));
+  return Object(Reflect.get(Object(receiver), 'link'));
 }
 
 describe('load', () => {
@@ -287,6 +297,71 @@ describe('faults of the client', () => {
     expect(await body.promise).toBe('"text"');
   });
 
+  it('C4: goes on by itself when the queue of a consumer does not exist, and stops at once', async () => {
+    const bus = open();
+    const seen = new Seen();
+    const consumer = bus.consume('no-such-queue', { concurrency: 1, onError: seen.onError }, async () => COMPLETE);
+    await vi.waitFor(() => expect(seen.errors.length).toBeGreaterThan(2), WAIT);
+    expect(seen.errors).toContainEqual(expect.objectContaining({ code: 'MessagingEntityNotFound' }));
+    expect(events.filter(({ kind }) => kind === 'client-replaced')).toEqual([]);
+    await consumer.stop(1000);
+    const after = seen.errors.length;
+    await delay(600);
+    expect(seen.errors.length).toBe(after);
+  });
+
+  it('C7: keeps the process alive when a detach fails that the client makes without a catch', async () => {
+    const rejections: unknown[] = [];
+    const onRejection = (error: unknown): void => void rejections.push(error);
+    process.on('unhandledRejection', onRejection);
+    const connect = { connectionString: broker.connectionString };
+    const source = new SessionSource({ connect, requestTimeoutMs: 1000, clock: systemClock, onEvent: () => undefined });
+    try {
+      const attached = async (): Promise<ReceiverLink> => {
+        const ready = Promise.withResolvers<void>();
+        const onMessage = async (): Promise<boolean> => true;
+        const session = source.current();
+        const link = new ReceiverLink({
+          session,
+          entity: 'queue-10',
+          window: 1,
+          onMessage,
+          onReady: () => ready.resolve(),
+        });
+        await ready.promise;
+        // Only a link that has asked for messages is drained, and only a drain leads to that detach.
+        await vi.waitFor(() => expect(Reflect.get(firstLink(session.client), 'credit')).toBe(1), WAIT);
+        return link;
+      };
+      const first = await attached();
+      // The class of links is not exported by the client; its instances lead to it.
+      const linkClass: unknown = Object.getPrototypeOf(Object.getPrototypeOf(firstLink(source.current().client)));
+      await first.stopIntake();
+      const close = vi.spyOn(linkClass as { close(): Promise<void> }, 'close').mockRejectedValue(new Error('refused'));
+      const second = await attached();
+      broker.freeze();
+      await second.stopIntake();
+      expect(close).toHaveBeenCalled();
+      close.mockRestore();
+    } finally {
+      broker.thaw();
+      await source.close();
+      process.off('unhandledRejection', onRejection);
+    }
+    expect(rejections).toEqual([]);
+  });
+
+  it('rejects what is not sent when it is closed, and every later send', async () => {
+    const bus = open();
+    broker.freeze();
+    const sent = bus.send('queue-11', [outgoing('a')]);
+    const refused = expect(sent).rejects.toMatchObject({ code: 'BUS_CLOSED' });
+    await bus.close();
+    broker.thaw();
+    await refused;
+    await expect(bus.send('queue-11', [outgoing('b')])).rejects.toMatchObject({ code: 'BUS_CLOSED' });
+  });
+
   it('survives a broker that answers nothing for a while, and closes while it does not answer', async () => {
     const rejections: unknown[] = [];
     const onRejection = (error: unknown): void => void rejections.push(error);
@@ -329,7 +404,6 @@ describe('faults of the client', () => {
         await delay(1);
       },
     };
-    const { SessionSource } = await import('../../../runtime/adapters/service-bus-session.ts');
     const connect = { fullyQualifiedNamespace: '127.0.0.1', credential };
     const source = new SessionSource({
       connect,
