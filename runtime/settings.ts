@@ -126,7 +126,7 @@ export const SETTINGS = {
     unit: 'ms',
     min: 0,
     max: 60_000,
-    home: 20,
+    home: 50,
     cloud: 1000,
     docs: 'Longest time that mined items wait for company in an envelope.',
   },

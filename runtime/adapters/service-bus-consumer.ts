@@ -1,5 +1,5 @@
 import type { ServiceBusReceivedMessage, ServiceBusReceiver } from '@azure/service-bus';
-import type { ConsumeOptions, Consumer, Handler, Random, Settlement } from '../ports.ts';
+import type { ConsumeOptions, Consumer, Handled, Handler, Random, Settlement } from '../ports.ts';
 import { ReceiverLink } from './service-bus-link.ts';
 import { LockKeeper } from './service-bus-locks.ts';
 import type { HeldLock } from './service-bus-locks.ts';
@@ -39,6 +39,10 @@ export class ServiceBusConsumer implements Consumer {
   readonly #links = new Set<ReceiverLink>();
   /** Messages from delivery to settlement. */
   readonly #held = new Map<ServiceBusReceivedMessage, Promise<boolean>>();
+  /** Those of them whose handler runs. */
+  readonly #handling = new Set<ServiceBusReceivedMessage>();
+  /** Those of them that were abandoned without a decision. */
+  readonly #givenBack = new Map<ServiceBusReceivedMessage, Promise<boolean>>();
   /** Delivered, waiting for a turn: only while links are rolled. At most one window per retired link. */
   readonly #waiting: ((mayRun: boolean) => void)[] = [];
   readonly #stopping = new AbortController();
@@ -74,10 +78,10 @@ export class ServiceBusConsumer implements Consumer {
       intakeEnd.then(() => Promise.all(this.#held.values())),
       graceMs,
     );
-    const unfinished = [...this.#held.keys()];
+    const unfinished = [...this.#handling];
     this.#hasGivenUp = true;
     this.#locks.close();
-    const givenBack = Promise.all(unfinished.map((message) => this.#settleQuietly(message, { kind: 'abandon' })));
+    const givenBack = Promise.all(unfinished.map((message) => this.#giveBack(message)));
     if (unfinished.length > 0) await finishedWithin(givenBack, GIVE_BACK_LIMIT_MS);
     const closed = Promise.all([...this.#keepers, ...[...this.#links].map((link) => link.closed)]);
     await finishedWithin(closed, GIVE_BACK_LIMIT_MS);
@@ -128,6 +132,7 @@ export class ServiceBusConsumer implements Consumer {
     const work = this.#process(message, lock).finally(() => {
       lock.release();
       this.#held.delete(message);
+      this.#givenBack.delete(message);
     });
     this.#held.set(message, work);
     return work;
@@ -135,21 +140,40 @@ export class ServiceBusConsumer implements Consumer {
 
   /** Says whether the broker has confirmed a settlement. Never rejects. */
   async #process(message: ServiceBusReceivedMessage, lock: HeldLock): Promise<boolean> {
-    if (!(await this.#turn())) return this.#settleQuietly(message, { kind: 'abandon' });
+    if (!(await this.#turn())) return this.#giveBack(message);
     try {
-      if (lock.signal.aborted) throw lock.signal.reason;
-      const { source, handler } = this.#settings;
-      const handled = await source.outside(async () => handler(toIncomingMessage(message), lock.signal));
-      if (this.#hasGivenUp) return false;
-      return await this.#settleHandled(message, handled.settlement, handled.settled);
-    } catch (error) {
-      this.#settings.onError(error);
+      const handled = await this.#handle(message, lock);
+      if (this.#hasGivenUp) return await this.#giveBack(message);
+      if (handled !== undefined) return await this.#settleHandled(message, handled.settlement, handled.settled);
       // Without the lock there is nothing to hand back.
-      if (lock.signal.aborted) return false;
-      return await this.#settleQuietly(message, { kind: 'abandon' });
+      return lock.signal.aborted ? false : await this.#giveBack(message);
     } finally {
       this.#endTurn();
     }
+  }
+
+  /** What the handler decided, or undefined when it failed. */
+  async #handle(message: ServiceBusReceivedMessage, lock: HeldLock): Promise<Handled | undefined> {
+    const { source, handler, onError } = this.#settings;
+    this.#handling.add(message);
+    try {
+      if (lock.signal.aborted) throw lock.signal.reason;
+      return await source.outside(async () => handler(toIncomingMessage(message), lock.signal));
+    } catch (error) {
+      onError(error);
+      return undefined;
+    } finally {
+      this.#handling.delete(message);
+    }
+  }
+
+  /** Abandons a message, once: the client mixes up two settlements of one delivery, and a detach under way ends neither. */
+  #giveBack(message: ServiceBusReceivedMessage): Promise<boolean> {
+    const known = this.#givenBack.get(message);
+    if (known !== undefined) return known;
+    const givenBack = this.#settleQuietly(message, { kind: 'abandon' });
+    this.#givenBack.set(message, givenBack);
+    return givenBack;
   }
 
   async #settleHandled(

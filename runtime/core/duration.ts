@@ -8,8 +8,9 @@ export function parseDuration(text: string): number | undefined {
 
 /** A short text for people: `850 ms`, `12.3 s`, `4 m 10 s`. */
 export function durationText(durationMs: number): string {
-  if (durationMs < 1000) return `${Math.round(durationMs)} ms`;
-  if (durationMs < 60_000) return `${(durationMs / 1000).toFixed(1)} s`;
+  // The limits lie where rounding would show 1000 ms or 60.0 s.
+  if (durationMs < 999.5) return `${Math.round(durationMs)} ms`;
+  if (durationMs < 59_950) return `${(durationMs / 1000).toFixed(1)} s`;
   const seconds = Math.round(durationMs / 1000);
   return `${Math.floor(seconds / 60)} m ${seconds % 60} s`;
 }

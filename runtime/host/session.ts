@@ -49,9 +49,10 @@ export class Session {
     this.#reporter.draw(this.#pipeline.progress);
     this.#reporter.stop();
     await this.#pipeline.completeness.audit();
+    const result = this.#result();
     const isJudged = source.simulatorUrl !== undefined && end === 'drained';
-    const truth = isJudged ? await compareWithTruth(source.simulatorUrl, this.#home.lake, sha256Digest) : undefined;
-    return this.#conclude(end, this.#result(truth));
+    const truth = isJudged ? await compareWithTruth(source.simulatorUrl, this.#home.lake, sha256Digest) : {};
+    return this.#conclude(end, { ...result, ...truth });
   }
 
   async forever(): Promise<number> {
@@ -114,7 +115,7 @@ export class Session {
     await this.#pipeline.tick();
   }
 
-  #result(truth: { lost: number; duplicate: number } | undefined): OnceResult {
+  #result(): OnceResult {
     const { progress, completeness } = this.#pipeline;
     const pages = [...progress.miners.values()].reduce((sum, miner) => sum + miner.pages, 0);
     const firstItemAtMs = progress.firstItemAtMs();
@@ -125,7 +126,6 @@ export class Session {
       pages,
       firstItemMs: firstItemAtMs === 0 ? 0 : firstItemAtMs - this.#startedAtMs,
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
-      ...truth,
     };
   }
 

@@ -113,20 +113,6 @@ describe('the next session', () => {
     await session.close();
   });
 
-  test('that a dead connection waited for goes to another receiver', async () => {
-    const gone = stage.client();
-    const waiting = gone.acceptNextSession('next');
-    const refused = expect(waiting).rejects.toThrow();
-    await until(async () => (await stage.depth('next')).active === 0);
-    await gone.close();
-    await client.createSender('next').sendMessages({ body: 1, sessionId: 'left' });
-    const session = await client.acceptNextSession('next');
-    expect(session.sessionId).toBe('left');
-    await session.completeMessage(await receiveOne(session));
-    await session.close();
-    await refused;
-  });
-
   test('many workers share many sessions, each message once', async () => {
     const sender = client.createSender('many');
     const sessions = Array.from({ length: 40 }, (_, index) => `s${index}`);

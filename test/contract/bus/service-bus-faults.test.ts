@@ -276,6 +276,29 @@ describe('faults of the client', () => {
     expect([seen.handled.size, seen.twice, seen.errors]).toEqual([300, [], []]);
   });
 
+  it('C7: hands messages back without an error while their handlers end', async () => {
+    const bus = open();
+    const seen = new Seen();
+    await bus.send('queue-10', [outgoing('a'), outgoing('b')]);
+    const rounds = 8;
+    for (let round = 0; round < rounds; round += 1) {
+      const consumer = bus.consume('queue-10', { concurrency: 2, onError: seen.onError }, async (message, lock) => {
+        await new Promise((resolve) => lock.addEventListener('abort', resolve));
+        return seen.add(textOf(message));
+      });
+      await vi.waitFor(() => expect(consumer.inFlight()).toBe(2), WAIT);
+      await consumer.stop(0);
+    }
+    expect([seen.settled, seen.errors]).toEqual([0, []]);
+    const last = bus.consume('queue-10', { concurrency: 2, onError: seen.onError }, async (message) => {
+      expect(message.deliveryCount).toBe(rounds);
+      return seen.add(textOf(message));
+    });
+    await vi.waitFor(() => expect(seen.settled).toBe(2), WAIT);
+    await last.stop(5000);
+    expect(seen.errors).toEqual([]);
+  });
+
   it('C8: sends without the delay of small packets', async () => {
     const { Socket } = await import('node:net');
     const setNoDelay = vi.spyOn(Socket.prototype, 'setNoDelay');
