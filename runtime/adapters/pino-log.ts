@@ -4,6 +4,8 @@ import type { Log } from '../ports.ts';
 /** NDJSON lines in a file. Written at once, so that the last line before a crash is there. */
 export function openFileLog(file: string): Log & { close(): void } {
   const destination = pino.destination({ dest: file, append: true, mkdir: true, sync: true });
+  // A log that cannot be written must not stop the miners; what fills the disk is reported by who needs the space.
+  destination.on('error', () => undefined);
   const log = openLog(destination);
   return { ...log, close: () => destination.end() };
 }

@@ -83,7 +83,8 @@ class UndiciUpstream implements Upstream {
 
   constructor({ connections = 64, idleMs = 300_000, maxProxies = 64 }: UndiciUpstreamOptions) {
     for (const [name, value] of Object.entries({ connections, idleMs, maxProxies })) {
-      if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`${name} must be a whole number from 1, got ${value}`);
+      if (!Number.isSafeInteger(value) || value < 1)
+        throw new RangeError(`${name} must be a whole number from 1, got ${value}`);
     }
     this.#options = {
       connections,
@@ -200,7 +201,10 @@ class Deadline {
     this.over.catch(() => undefined);
     this.signal.addEventListener('abort', () => reject(this.signal.reason), { once: true });
     for (const source of sources) source?.addEventListener('abort', this.#onAbort, { once: true });
-    this.#timer = setTimeout(() => this.#abort.abort(new Error(`no complete answer within ${timeoutMs} ms`)), timeoutMs);
+    this.#timer = setTimeout(
+      () => this.#abort.abort(new Error(`no complete answer within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
   }
 
   get signal(): AbortSignal {
@@ -225,7 +229,8 @@ interface Target {
 
 function targetOf(call: UpstreamCall): Target {
   const url = URL.parse(call.url);
-  if (url === null || !url.protocol.startsWith('http')) throw new Fault('refused', 'the address of the call is not an http(s) URL');
+  if (url === null || !url.protocol.startsWith('http'))
+    throw new Fault('refused', 'the address of the call is not an http(s) URL');
   const proxy = call.proxyUrl === null ? null : (URL.parse(call.proxyUrl)?.host ?? '(address not valid)');
   return { url, name: `${url.host}${url.pathname}`, proxy };
 }
@@ -254,7 +259,11 @@ function joinHeaders(headers: Readonly<Record<string, string | string[] | undefi
 }
 
 /** The decoded body. Whatever happens, the body is read to its end or destroyed with its socket. */
-async function readText(response: Dispatcher.ResponseData, headers: Readonly<Record<string, string>>, maxBytes: number): Promise<string> {
+async function readText(
+  response: Dispatcher.ResponseData,
+  headers: Readonly<Record<string, string>>,
+  maxBytes: number,
+): Promise<string> {
   const { body, statusCode } = response;
   try {
     const encodings = encodingsOf(headers['content-encoding']);
@@ -271,7 +280,10 @@ async function readText(response: Dispatcher.ResponseData, headers: Readonly<Rec
 
 /** Encodings in the order of undoing them. */
 function encodingsOf(header: string | undefined): string[] {
-  const names = (header ?? '').toLowerCase().split(',').map((name) => name.trim());
+  const names = (header ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((name) => name.trim());
   const encodings = names.filter((name) => name !== '' && name !== 'identity').reverse();
   if (encodings.length > ENCODINGS_MAX) throw new Error(`content encoded ${encodings.length} times`);
   const unknown = encodings.find((name) => !Object.hasOwn(DECODERS, name));
@@ -314,7 +326,8 @@ function asFault(error: unknown, target: Target): Fault {
   if (error instanceof BodyTooLarge) return new Fault('page-too-large', `${target.name}: ${error.message}`);
   const code = codeOf(error);
   const text = error instanceof Error ? error.message : String(error);
-  if (code === 'UND_ERR_INVALID_ARG') return new Fault('refused', `${target.name}: the request cannot be sent`, { cause: error });
+  if (code === 'UND_ERR_INVALID_ARG')
+    return new Fault('refused', `${target.name}: the request cannot be sent`, { cause: error });
   const status = /^Proxy response \((\d+)\)/.exec(text)?.[1];
   if (target.proxy !== null && (status !== undefined || PROXY_ERROR_CODES.has(code))) {
     const what = status === undefined ? `cannot be used (${code})` : `refused the tunnel (status ${status})`;

@@ -89,6 +89,7 @@ function isUnreachable(error: unknown): boolean {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     const code = (at as { code?: unknown }).code;
     if (typeof code === 'string' && (UNREACHABLE.has(code) || code.startsWith('HPE_'))) return true;
+    if (at.name === 'HTTPParserError') return true;
     if (at instanceof AggregateError && at.errors.some(isUnreachable)) return true;
   }
   return false;

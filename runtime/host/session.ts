@@ -11,6 +11,9 @@ import { compareWithTruth } from './truth.ts';
 /** Time between two looks at whether everything is in the lake, in ms. */
 const LOOK_EVERY_MS = 50;
 
+/** Time to end in when nothing can go on anyway, in ms. */
+const FAILED_GRACE_MS = 500;
+
 /** What an earlier process left in the ingestion queue is ingested before anything is fired, for at most this long. */
 const BACKLOG_LIMIT_MS = 60_000;
 
@@ -75,7 +78,8 @@ export class Session {
 
   async close(): Promise<void> {
     this.#reporter.stop();
-    await this.#pipeline.stop(this.#options.settings.stopGraceMs);
+    const hasFailed = (this.#pipeline.failure() ?? this.#home.failure()) !== undefined;
+    await this.#pipeline.stop(hasFailed ? FAILED_GRACE_MS : this.#options.settings.stopGraceMs);
   }
 
   /** Ingest first, so that what an earlier process sent is known before its users are mined again. */

@@ -37,7 +37,7 @@ export async function openSource(
     const baseUrls = Object.fromEntries(
       named.filter((entry): entry is readonly [string, string] => entry[1] !== undefined),
     );
-    return { baseUrls, text: Object.keys(baseUrls).join(', '), simulatorUrl: undefined, users };
+    return { baseUrls, text: [...new Set(Object.values(baseUrls))].join(', '), simulatorUrl: undefined, users };
   }
   const simulator = await startChild('simulator', 'local/upstream/main.ts', {
     port: options.settings.simulatorPort,

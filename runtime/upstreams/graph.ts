@@ -46,7 +46,8 @@ function nextPage(reply: UpstreamReply): NextPage {
   const after = member(member(paging, 'cursors'), 'after');
   if (typeof after !== 'string') return { kind: 'broken', reason: `next without a marker (after is ${kindOf(after)})` };
   if (after === '') return { kind: 'broken', reason: 'next with an empty marker' };
-  if (after.length > MARKER_LENGTH_MAX) return { kind: 'broken', reason: `marker longer than ${MARKER_LENGTH_MAX} characters` };
+  if (after.length > MARKER_LENGTH_MAX)
+    return { kind: 'broken', reason: `marker longer than ${MARKER_LENGTH_MAX} characters` };
   if (!after.isWellFormed()) return { kind: 'broken', reason: 'marker is not valid Unicode' };
   return { kind: 'more', marker: after };
 }
@@ -59,7 +60,10 @@ function classify(reply: UpstreamReply, hadMarker: boolean, nowMs: number): Repl
   const waiting = (code: ReplyFault['code']): ReplyFault => withWait(fault(code), reply, nowMs);
   if (status >= 200 && status < 300) {
     if (status === 200 && reply.body !== undefined) return undefined;
-    return { code: 'page-shape', reason: `status ${status}, body is ${reply.body === undefined ? 'not JSON' : 'not a page'}` };
+    return {
+      code: 'page-shape',
+      reason: `status ${status}, body is ${reply.body === undefined ? 'not JSON' : 'not a page'}`,
+    };
   }
   if (status >= 300 && status < 400) return fault('wrong-address');
   const code = error?.code;
@@ -75,7 +79,8 @@ function classify(reply: UpstreamReply, hadMarker: boolean, nowMs: number): Repl
     if (status === 404) return fault('wrong-address');
     if (status === 400 && code === BAD_PARAMETER_CODE && hadMarker) return fault('dead-marker');
   }
-  if (status >= 500 || status === 408 || isIn(TRANSIENT_CODES) || error?.isTransient === true) return waiting('transient');
+  if (status >= 500 || status === 408 || isIn(TRANSIENT_CODES) || error?.isTransient === true)
+    return waiting('transient');
   return fault('refused');
 }
 
@@ -103,7 +108,10 @@ function reasonOf(status: number, error: ErrorEnvelope | undefined): string {
   const code = error.code === undefined ? '' : `, code ${error.code}`;
   const text = [error.type, error.message].filter((part) => part !== '').join(': ');
   // Cut before masking as well: the text may be megabytes.
-  const safe = text.slice(0, 2 * REASON_LENGTH_MAX).replaceAll(SECRET_LIKE, '[masked]').replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
+  const safe = text
+    .slice(0, 2 * REASON_LENGTH_MAX)
+    .replaceAll(SECRET_LIKE, '[masked]')
+    .replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
   return `status ${status}${code}${safe === '' ? '' : `: ${safe}`}`.slice(0, REASON_LENGTH_MAX).toWellFormed();
 }
 
@@ -131,7 +139,9 @@ function appUsage(reply: UpstreamReply): readonly Usage[] {
 function businessUsage(reply: UpstreamReply): readonly Usage[] {
   const header = jsonHeader(reply, 'x-business-use-case-usage');
   if (typeof header !== 'object' || header === null) return [];
-  const entries: unknown[] = Object.values(header).flatMap((value: unknown) => (Array.isArray(value) ? (value as unknown[]) : []));
+  const entries: unknown[] = Object.values(header).flatMap((value: unknown) =>
+    Array.isArray(value) ? (value as unknown[]) : [],
+  );
   const percent = percentOf(entries);
   if (percent === undefined) return [];
   const minutes = largest(entries.map((entry) => member(entry, 'estimated_time_to_regain_access')));
@@ -145,7 +155,9 @@ function percentOf(entries: readonly unknown[]): number | undefined {
 }
 
 function largest(values: readonly unknown[]): number | undefined {
-  const numbers = values.filter((value) => typeof value === 'number' && Number.isFinite(value) && value >= 0) as number[];
+  const numbers = values.filter(
+    (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0,
+  ) as number[];
   return numbers.length === 0 ? undefined : numbers.reduce((high, value) => Math.max(high, value));
 }
 

@@ -7,7 +7,9 @@ import { parseServed } from '../../runtime/core/served-json.ts';
 describe('canonical text', () => {
   it('sorts keys in code unit order, at every depth', () => {
     const text = '{"b":1,"a":{"é":1,"z":2,"Z":3,"":4,"10":5,"9":6},"c":[{"y":1,"x":2}]}';
-    expect(canonicalText(JSON.parse(text))).toBe('{"a":{"":4,"10":5,"9":6,"Z":3,"z":2,"é":1},"b":1,"c":[{"x":2,"y":1}]}');
+    expect(canonicalText(JSON.parse(text))).toBe(
+      '{"a":{"":4,"10":5,"9":6,"Z":3,"z":2,"é":1},"b":1,"c":[{"x":2,"y":1}]}',
+    );
   });
 
   it('sorts many keys as it sorts few', () => {

@@ -103,7 +103,8 @@ describe('decideRevival', () => {
 
 describe('decideSlice', () => {
   const run = { ...startedRun(), slice: 5 };
-  const table: readonly [name: string, run: Run | undefined, runId: string, slice: number, verdict: string][] = [
+  type Row = readonly [name: string, run: Run | undefined, runId: string, slice: number, verdict: string];
+  const table: readonly Row[] = [
     ['works on the slice that the row waits for', run, 'r1', 5, 'work'],
     ['sends the next marker message again when the row is just ahead', run, 'r1', 4, 'resend'],
     ['settles when the row is further ahead', run, 'r1', 3, 'settle'],
@@ -111,7 +112,7 @@ describe('decideSlice', () => {
     ['settles the message of another run', run, 'r0', 5, 'settle'],
     ['settles when there is no row', undefined, 'r1', 5, 'settle'],
     ...(['done', 'failed', 'paused', 'quarantined'] as const).map(
-      (state) => [`settles when the run is ${state}`, { ...run, state }, 'r1', 5, 'settle'] as const,
+      (state): Row => [`settles when the run is ${state}`, { ...run, state }, 'r1', 5, 'settle'],
     ),
     ['settles when the run ended in the slice before', { ...run, state: 'done' }, 'r1', 4, 'settle'],
   ];

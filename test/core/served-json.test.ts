@@ -7,9 +7,31 @@ import { isRawNumber, parseServed, servedNumber, stringifyServed } from '../../r
 const SEED = 20260201;
 
 describe('numbers as served', () => {
-  const odd = ['9007199254740993', '-9007199254740993', '1e400', '-1e400', '-0', '-0.0', '0.0', '1.0', '12.50', '1E5', '1e5', '1e-7', '1e+21', '123456789012345678901234567890', '0.1000000000000000055511151231257827'];
+  const odd = [
+    '9007199254740993',
+    '-9007199254740993',
+    '1e400',
+    '-1e400',
+    '-0',
+    '-0.0',
+    '0.0',
+    '1.0',
+    '12.50',
+    '1E5',
+    '1e5',
+    '1e-7',
+    '1e+21',
+    '123456789012345678901234567890',
+    '0.1000000000000000055511151231257827',
+  ];
   it.each(odd)('%s prints back alone, in an object, in a list and after whitespace', (source) => {
-    for (const text of [source, `{"a":${source}}`, `[${source}]`, `[1,${source},2]`, `{"a":[{"b":${source}}],"c":"x"}`]) {
+    for (const text of [
+      source,
+      `{"a":${source}}`,
+      `[${source}]`,
+      `[1,${source},2]`,
+      `{"a":[{"b":${source}}],"c":"x"}`,
+    ]) {
       expect(stringifyServed(parseServed(text))).toBe(text);
     }
     expect(stringifyServed(parseServed(` { "a" :\n\t${source} } `))).toBe(`{"a":${source}}`);
@@ -63,9 +85,12 @@ describe('otherwise as JSON.parse', () => {
     expect(({} as Record<string, unknown>)['x']).toBeUndefined();
   });
 
-  it.each(['', '{', '[1.0', '{"a":1.}', '[01.0]', '[1.0,]', 'NaN', '[-]', '{"a" 1.0}', '[1.0]x', '"\u0000"'])('%j is refused', (text) => {
-    expect(() => parseServed(text)).toThrow(SyntaxError);
-  });
+  it.each(['', '{', '[1.0', '{"a":1.}', '[01.0]', '[1.0,]', 'NaN', '[-]', '{"a" 1.0}', '[1.0]x', '"\u0000"'])(
+    '%j is refused',
+    (text) => {
+      expect(() => parseServed(text)).toThrow(SyntaxError);
+    },
+  );
 
   it('nests as deep as JSON.parse, with and without odd numbers', () => {
     const depth = 200_000;
@@ -84,10 +109,25 @@ describe('any compact JSON', () => {
   const digits = fc.stringMatching(/^[0-9]{1,25}$/);
   const whole = fc.oneof(fc.constant('0'), fc.stringMatching(/^[1-9][0-9]{0,24}$/));
   const number = fc
-    .tuple(fc.constantFrom('', '-'), whole, fc.option(digits), fc.option(fc.tuple(fc.constantFrom('e', 'E', 'e+', 'E-', 'e-'), fc.stringMatching(/^[0-9]{1,3}$/))))
-    .map(([sign, integer, fraction, exponent]) => `${sign}${integer}${fraction === null ? '' : `.${fraction}`}${exponent?.join('') ?? ''}`);
+    .tuple(
+      fc.constantFrom('', '-'),
+      whole,
+      fc.option(digits),
+      fc.option(fc.tuple(fc.constantFrom('e', 'E', 'e+', 'E-', 'e-'), fc.stringMatching(/^[0-9]{1,3}$/))),
+    )
+    .map(
+      ([sign, integer, fraction, exponent]) =>
+        `${sign}${integer}${fraction === null ? '' : `.${fraction}`}${exponent?.join('') ?? ''}`,
+    );
   const string = fc.string({ unit: 'binary' }).map((text) => JSON.stringify(text));
-  const tricky = fc.constantFrom('"\\\\"', '"\\\\\\""', '", 1.0"', '"\\u0000"'.replace('u0000', 'n'), '"\\ud800"', '"[-0]"');
+  const tricky = fc.constantFrom(
+    '"\\\\"',
+    '"\\\\\\""',
+    '", 1.0"',
+    '"\\u0000"'.replace('u0000', 'n'),
+    '"\\ud800"',
+    '"[-0]"',
+  );
   // Keys that look like list indexes are moved to the front by every JavaScript object, so they are left out.
   const key = fc.string({ unit: 'binary' }).filter((text) => !/^\d+$/.test(text));
   const { json } = fc.letrec<{ json: string }>((tie) => ({

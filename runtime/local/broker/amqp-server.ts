@@ -50,7 +50,12 @@ export class AmqpServer {
     corkTurns(connection, socket, () => peer.afterTurn());
     acknowledgeReads(connection, socket);
     // A client that breaks the protocol loses its connection, not the broker.
-    for (const name of ['error', 'protocol_error']) connection.on(name, () => socket.destroy());
+    for (const name of ['error', 'protocol_error']) {
+      connection.on(name, (error: unknown) => {
+        process.stderr.write(`broker: a connection is cut off: ${String(error)}\n`);
+        socket.destroy();
+      });
+    }
     this.#connections.set(socket, connection);
     socket.on('close', () => {
       this.#connections.delete(socket);

@@ -84,6 +84,7 @@ export class Box {
   /** Takes in a message that is on disk. Call `pump` after the last one. */
   arrive(message: Message): void {
     this.#count(message, 1);
+    this.#compact();
     this.desk.bodies.keep(message);
     if (message.state === SCHEDULED) {
       this.scheduled.set(message.seq, message);
@@ -291,7 +292,6 @@ export class Box {
   }
 
   #setAlarm(nowMs: number): void {
-    this.#compact();
     let atMs = Math.min(this.#dueTimes.first()?.dueAtMs ?? Infinity, this.#expiryTimes.first()?.expiresAtMs ?? Infinity);
     for (const lock of this.#locks.values()) {
       if (lock.session !== undefined) continue;
@@ -302,6 +302,7 @@ export class Box {
     this.#alarm.set(Math.min(atMs, slot?.lockedUntilMs ?? Infinity), nowMs);
   }
 
+  /** Drops the times of messages that are gone, when they are the larger part: their own time may be far away. */
   #compact(): void {
     const [active = 0, deferred = 0, scheduled = 0] = this.#counts;
     if (this.#dueTimes.size > scheduled * 2 + STALE_LIMIT) this.#dueTimes.retain((item) => this.scheduled.has(item.seq));

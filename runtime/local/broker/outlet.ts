@@ -5,7 +5,7 @@ import type { Consumer, Lock, LockOwner } from './consumer.ts';
 import { mintToken, swapGuid } from './lock-token.ts';
 import type { Message } from './message.ts';
 import { encodeDelivery } from './message-codec.ts';
-import { ACCEPTED, answerDrain, isWindowShut, rejectedState, roomOf, settleForGood, waitingOf } from './rhea-patches.ts';
+import { ACCEPTED, answerDrain, isBlocked, rejectedState, roomOf, settleForGood, waitingOf } from './rhea-patches.ts';
 import type { SessionSlot } from './sessions.ts';
 import { abandon, complete, deadLetter, defer, lose, release } from './settlement.ts';
 import type { Changes, Settled } from './settlement.ts';
@@ -43,8 +43,8 @@ export class Outlet implements Consumer {
   /** Messages on their way out that wait for their removal from disk. */
   #reserved = 0;
   #isDraining = false;
-  /** The client's session window stopped it: it is fed again when the window opens, of which rhea tells nobody. */
-  #isShut = false;
+  /** Something else than credit stopped it: it is fed again after the turn that ends that. */
+  #isBlocked = false;
   readonly #locks = new Map<Delivery, Lock>();
 
   constructor(options: {
@@ -70,7 +70,7 @@ export class Outlet implements Consumer {
 
   capacity(): number {
     if (!this.isOpen) return 0;
-    this.#isShut ||= isWindowShut(this.sender);
+    this.#isBlocked ||= isBlocked(this.sender);
     return roomOf(this.sender) - this.#reserved;
   }
 
@@ -99,10 +99,10 @@ export class Outlet implements Consumer {
     });
   }
 
-  /** After rhea has written what was waiting: resumes a shut window, answers a drain when nothing more is under way. */
+  /** After rhea has written what was waiting: resumes what was blocked, answers a drain when nothing more is under way. */
   afterTurn(): void {
-    if (this.#isShut && !isWindowShut(this.sender)) {
-      this.#isShut = false;
+    if (this.#isBlocked && !isBlocked(this.sender)) {
+      this.#isBlocked = false;
       this.box.feed(this);
     }
     if (!this.#isDraining || this.#reserved > 0 || waitingOf(this.sender) > 0) return;

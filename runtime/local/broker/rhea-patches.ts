@@ -126,19 +126,23 @@ export function corkTurns(connection: Connection, socket: Socket, afterTurn: () 
  * has to wait for anything, a second frame of the same request for instance.
  */
 export function acknowledgeReads(connection: Connection, socket: Socket): void {
-  let isChecking = false;
+  let turnsLeft = 0;
+  let writtenBytes = 0;
+  const check = (): void => {
+    turnsLeft -= 1;
+    if (turnsLeft > 0) {
+      setImmediate(check);
+      return;
+    }
+    const isSilent = socket.bytesWritten === writtenBytes && socket.writable;
+    if (isSilent && connection.is_open()) connectionOf(connection)._write_frame();
+  };
   socket.on('data', () => {
-    if (isChecking) return;
-    isChecking = true;
-    const writtenBytes = socket.bytesWritten;
+    // Counted from the last read: an answer to an earlier one does not acknowledge this one.
+    writtenBytes = socket.bytesWritten;
+    if (turnsLeft === 0) setImmediate(check);
     // Two turns: the journal commits in the first, and its acknowledgements make the empty frame unnecessary.
-    setImmediate(() => {
-      setImmediate(() => {
-        isChecking = false;
-        const isSilent = socket.bytesWritten === writtenBytes && socket.writable;
-        if (isSilent && connection.is_open()) connectionOf(connection)._write_frame();
-      });
-    });
+    turnsLeft = 2;
   });
 }
 
@@ -156,16 +160,21 @@ export function withholdAttach(link: Sender | Receiver): void {
 
 /** Deliveries that this sender may still be given: by its credit, the peer's window, and rhea's buffer. */
 export function roomOf(sender: Sender): number {
-  const { credit, session } = linkOf(sender);
+  const { credit, session, state } = linkOf(sender);
+  if (state.open_requests > 0) return 0;
   const waiting = waitingOf(sender);
   const windowed = session.outgoing.transfer_window() - waiting;
   return Math.min(credit - waiting, windowed, session.outgoing.available());
 }
 
-/** True when the peer's session window, not its credit, is what stops this sender. */
-export function isWindowShut(sender: Sender): boolean {
+/**
+ * True when it is not the credit that stops this sender: its attach is not written yet, and rhea would write a message
+ * before it, or the peer's session window is shut. rhea tells nobody when either ends.
+ */
+export function isBlocked(sender: Sender): boolean {
+  const link = linkOf(sender);
   const waiting = waitingOf(sender);
-  return linkOf(sender).credit > waiting && linkOf(sender).session.outgoing.transfer_window() <= waiting;
+  return link.state.open_requests > 0 || (link.credit > waiting && link.session.outgoing.transfer_window() <= waiting);
 }
 
 /** Deliveries that rhea has not written yet. */

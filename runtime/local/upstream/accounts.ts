@@ -51,13 +51,24 @@ export class Accounts {
   }
 
   users(): readonly SimulatedUser[] {
-    return this.#tokens.map((accessToken, index) => ({ userId: `u${index + 1}`, accessToken, proxyUrl: null, status: 'active' }));
+    return this.#tokens.map((accessToken, index) => ({
+      userId: `u${index + 1}`,
+      accessToken,
+      proxyUrl: null,
+      status: 'active',
+    }));
   }
 
   /** Writes the users file, all or nothing, readable by its owner only. */
   write(path: string): void {
     const temporary = `${path}.${process.pid}.tmp`;
-    writeFileSync(temporary, this.users().map((user) => `${JSON.stringify(user)}\n`).join(''), { mode: 0o600 });
+    writeFileSync(
+      temporary,
+      this.users()
+        .map((user) => `${JSON.stringify(user)}\n`)
+        .join(''),
+      { mode: 0o600 },
+    );
     renameSync(temporary, path);
   }
 }

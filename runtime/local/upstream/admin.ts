@@ -3,8 +3,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setImmediate as turn } from 'node:timers/promises';
 
-import type { Scenario } from './scenarios.ts';
-import type { ServedItem, TruthFilter, TruthView } from './truth.ts';
+import type { Scenario, ScenarioFields } from './scenarios.ts';
+import type { ServedItem, TruthView } from './truth.ts';
 
 const BODY_BYTES_MAX = 1_000_000;
 
@@ -34,7 +34,7 @@ export interface SimulatorControl {
   /** @throws Error when it is not a whole number from 0. */
   setEpoch(epoch: number): void;
   /** By name, or fields merged over the scenario that runs. @throws Error that names what is wrong. */
-  setScenario(scenario: string | Partial<Scenario>): void;
+  setScenario(scenario: string | ScenarioFields): void;
   /** New tokens for the users whose token is refused, or for those named; returns how many. Writes the users file. */
   renewTokens(userIds?: readonly string[]): number;
 }
@@ -42,7 +42,11 @@ export interface SimulatorControl {
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Serves `/_sim/...`. Answers 400 with the reason when a request makes no sense. */
-export async function serveAdmin(control: SimulatorControl, request: IncomingMessage, response: ServerResponse): Promise<void> {
+export async function serveAdmin(
+  control: SimulatorControl,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://localhost');
   const route = `${request.method} ${url.pathname}`;
   if (route === 'GET /_sim/truth') return sendTruth(control, url.searchParams, response);
@@ -50,8 +54,9 @@ export async function serveAdmin(control: SimulatorControl, request: IncomingMes
   try {
     const fields = request.method === 'POST' ? await readFields(request) : {};
     if (route === 'POST /_sim/epoch') setEpoch(control, fields);
-    else if (route === 'POST /_sim/scenario') setScenario(control, fields);
-    else if (route === 'POST /_sim/tokens/renew') return sendJson(response, 200, { renewed: control.renewTokens(textList(fields['users'])) });
+    else if (route === 'POST /_sim/scenario') control.setScenario(fields);
+    else if (route === 'POST /_sim/tokens/renew')
+      return sendJson(response, 200, { renewed: control.renewTokens(textList(fields['users'])) });
     else return sendJson(response, 404, { error: `no ${route}` });
     const { epoch, scenario } = control.stats();
     sendJson(response, 200, { epoch, scenario });
@@ -65,13 +70,6 @@ function setEpoch(control: SimulatorControl, fields: Fields): void {
   if (typeof epoch === 'number') control.setEpoch(epoch);
   else if (typeof advance === 'number') control.setEpoch(control.stats().epoch + advance);
   else throw new Error('the body must be {"epoch":n} or {"advance":n}');
-}
-
-/** `{"name":"bursts"}` starts from that scenario, other fields alone from the one that runs. */
-function setScenario(control: SimulatorControl, { name, ...fields }: Fields): void {
-  if (name !== undefined && typeof name !== 'string') throw new Error('name must be a text');
-  if (name !== undefined) control.setScenario(name);
-  control.setScenario(fields as Partial<Scenario>);
 }
 
 function textList(value: unknown): readonly string[] | undefined {
@@ -114,7 +112,8 @@ async function readFields(request: IncomingMessage): Promise<Fields> {
     if (text.length > BODY_BYTES_MAX) throw new Error(`the body must be at most ${BODY_BYTES_MAX} bytes`);
   }
   const fields: unknown = text === '' ? {} : JSON.parse(text);
-  if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) throw new Error('the body must be a JSON object');
+  if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
+    throw new Error('the body must be a JSON object');
   return fields as Fields;
 }
 

@@ -35,13 +35,37 @@ const latinWords = repeated(
   ),
 );
 
-const worldWords = repeated('schöne Grüße aus Köln, до завтра, 明日また会いましょう, ça va bien, Ελλάδα, نلتقي غدا, 감사합니다, dobrą noc, não sei; ');
+const worldWords = repeated(
+  'schöne Grüße aus Köln, до завтра, 明日また会いましょう, ça va bien, Ελλάδα, نلتقي غدا, 감사합니다, dobrą noc, não sei; ',
+);
 
-const PREFIXES: Readonly<Record<string, string>> = { transactions: 'txn', 'wall-posts': 'post', earnings: 'earn', chats: 'msg', fans: 'fan' };
+const PREFIXES: Readonly<Record<string, string>> = {
+  transactions: 'txn',
+  'wall-posts': 'post',
+  earnings: 'earn',
+  chats: 'msg',
+  fans: 'fan',
+};
 
-const NAMES = ['Ada Núñez', 'Bo Lind', 'Chen Wei', 'Dana Kovač', 'Eero Mäki', 'Fatou Diop', 'Gil Ørsted', 'Hana Sato'] as const;
+const WORLD_BYTES_PER_CHARACTER = Buffer.byteLength(worldWords) / worldWords.length;
+
+const NAMES = [
+  'Ada Núñez',
+  'Bo Lind',
+  'Chen Wei',
+  'Dana Kovac',
+  'Eero Mäki',
+  'Fatou Diop',
+  'Gil Ørsted',
+  'Hana Sato',
+] as const;
 const CURRENCIES = ['EUR', 'USD', 'GBP', 'JPY', 'PLN'] as const;
-const CITIES = ['Lisbon","country":"PT', 'Kraków","country":"PL', 'Ōsaka","country":"JP', 'Lagos","country":"NG'] as const;
+const CITIES = [
+  'Lisbon","country":"PT',
+  'Kraków","country":"PL',
+  'Osaka","country":"JP',
+  'Lagos","country":"NG',
+] as const;
 
 /** By the catalog's names; a miner that is not here gets generic items. */
 const TEMPLATES: Readonly<Record<string, Template>> = {
@@ -93,8 +117,8 @@ export function itemId(key: Pick<ItemKey, 'miner' | 'userNumber' | 'ordinal'>): 
 export function itemText(key: ItemKey, sizeBytes: number): string {
   const draw = (salt: number): number => mix(key.hash, salt);
   const [before, after] = (TEMPLATES[key.miner] ?? generic)(key, draw);
-  const words = key.miner === 'chats' ? worldWords : latinWords;
-  const length = Math.max(0, sizeBytes - before.length - after.length);
+  const [words, bytesPerCharacter] = key.miner === 'chats' ? [worldWords, WORLD_BYTES_PER_CHARACTER] : [latinWords, 1];
+  const length = Math.max(0, Math.round((sizeBytes - before.length - after.length) / bytesPerCharacter));
   const start = draw(99) % (words.length / 2);
   const text = length <= words.length / 2 ? words : words.repeat(Math.ceil((2 * length) / words.length));
   return `${before}${text.slice(start, start + length)}${after}`;

@@ -63,7 +63,11 @@ export class Lists {
 
   /** The text of a content that was served, made anew. */
   textOf(miner: string, userNumber: number, ordinal: number, content: number): string {
-    return textOf(listHash(this.#options.seed, miner, userNumber), { miner, userNumber, ordinal, content }, this.#options.itemBytes);
+    return textOf(
+      listHash(this.#options.seed, miner, userNumber),
+      { miner, userNumber, ordinal, content },
+      this.#options.itemBytes,
+    );
   }
 }
 

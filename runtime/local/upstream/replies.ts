@@ -1,9 +1,23 @@
 import type { Answer } from './visit.ts';
 
 /** A reply with the error envelope of upstream-api.md. */
-export function envelope(status: number, code: number, message: string, more: Readonly<Record<string, unknown>> = {}): Answer {
-  const error = { message: `(#${code}) ${message}`, type: code === 190 ? 'OAuthException' : 'GraphMethodException', code, ...more };
-  return { status, headers: { 'content-type': 'application/json' }, body: JSON.stringify({ error: { ...error, fbtrace_id: 'A1b2C3d4E5f' } }) };
+export function envelope(
+  status: number,
+  code: number,
+  message: string,
+  more: Readonly<Record<string, unknown>> = {},
+): Answer {
+  const error = {
+    message: `(#${code}) ${message}`,
+    type: code === 190 ? 'OAuthException' : 'GraphMethodException',
+    code,
+    ...more,
+  };
+  return {
+    status,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ error: { ...error, fbtrace_id: 'A1b2C3d4E5f' } }),
+  };
 }
 
 /** A page for people, as gateways and wrong addresses send it. */

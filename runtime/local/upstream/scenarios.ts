@@ -47,7 +47,7 @@ export interface Scenario {
   /** Calls per second that a user may make; 0 = any. */
   readonly ratePerSecond: number;
   readonly rateBurst: number;
-  /** Calls in `allowanceWindowMs` that a user may make, and a hundred times as many for all users; reported in the usage headers; 0 = any. */
+  /** Calls in `allowanceWindowMs` that a user may make, times all users for all of them; told in the usage headers; 0 = any. */
   readonly allowanceCalls: number;
   readonly allowanceWindowMs: number;
 
@@ -115,8 +115,8 @@ export const SCENARIOS: Readonly<Record<string, Partial<Scenario>>> = {
   edits: { epoch: 1 },
   growth: { insertsPerPage: 3, insertsPerEpoch: 5 },
   deletes: { epoch: 1, editShare: 0, deleteShare: 0.05, deadMarkerListShare: 0.05 },
-  'rate-limits': { ratePerSecond: 10, rateBurst: 5 },
-  allowance: { allowanceCalls: 40, allowanceWindowMs: 20_000 },
+  'rate-limits': { ratePerSecond: 10, rateBurst: 5, allowanceCalls: 5_000, allowanceWindowMs: 3_600_000 },
+  allowance: { allowanceCalls: 40, allowanceWindowMs: 60_000 },
   bursts: { burstEnterShare: 0.05 },
   slow: { delayMs: 60, slowCallShare: 0.01 },
   'expired-tokens': { expiredUserShare: 0.2, expireAfterCalls: 3 },
@@ -143,21 +143,35 @@ export const SCENARIOS: Readonly<Record<string, Partial<Scenario>>> = {
   },
 };
 
+/** Fields of a scenario over those of a named one; without a name, over those of the one that is in force. */
+export type ScenarioFields = Partial<Scenario> & { readonly name?: string };
+
 /**
  * A scenario by name, from a JSON file (a path that ends in `.json`), or from fields, merged over `base`.
  * @throws Error that names the field, its rule and its value.
  */
-export function resolveScenario(given: string | Partial<Scenario>, base: Scenario = CALM): Scenario {
-  if (typeof given !== 'string') return checked({ ...base, ...given });
-  if (Object.hasOwn(SCENARIOS, given)) return { ...base, ...SCENARIOS[given] };
-  if (given.endsWith('.json')) return checked({ ...base, ...(JSON.parse(readFileSync(given, 'utf8')) as Partial<Scenario>) });
-  throw new Error(`scenario must be a .json file or one of ${Object.keys(SCENARIOS).join(', ')}, got ${JSON.stringify(given)}`);
+export function resolveScenario(given: string | ScenarioFields, base: Scenario = CALM): Scenario {
+  if (typeof given !== 'string') {
+    const { name, ...fields } = given;
+    return checked({ ...(name === undefined ? base : named(name)), ...fields });
+  }
+  return given.endsWith('.json')
+    ? resolveScenario(JSON.parse(readFileSync(given, 'utf8')) as ScenarioFields)
+    : named(given);
+}
+
+function named(name: string): Scenario {
+  if (Object.hasOwn(SCENARIOS, name)) return { ...CALM, ...SCENARIOS[name] };
+  throw new Error(
+    `scenario must be a .json file or one of ${Object.keys(SCENARIOS).join(', ')}, got ${JSON.stringify(name)}`,
+  );
 }
 
 function checked(scenario: Scenario): Scenario {
   for (const [name, value] of Object.entries(scenario) as [string, unknown][]) {
     if (!Object.hasOwn(CALM, name)) throw new Error(`scenario has no field ${JSON.stringify(name)}`);
-    if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) throw new Error(`${name} must be a number from 0, got ${JSON.stringify(value)}`);
+    if (typeof value !== 'number' || !Number.isFinite(value) || value < 0)
+      throw new Error(`${name} must be a number from 0, got ${JSON.stringify(value)}`);
     if (name.endsWith('Share') && value > 1) throw new Error(`${name} must be 0..1, got ${value}`);
   }
   return scenario;

@@ -9,7 +9,7 @@ import type { SimulatorControl, SimulatorStats } from './admin.ts';
 import { html } from './replies.ts';
 import type { ItemsPerList } from './lists.ts';
 import { resolveScenario } from './scenarios.ts';
-import type { Scenario } from './scenarios.ts';
+import type { ScenarioFields } from './scenarios.ts';
 import type { ServedItem, TruthView } from './truth.ts';
 import { send } from './wire.ts';
 import type { Ending } from './wire.ts';
@@ -28,8 +28,8 @@ export interface SimulatorOptions {
   readonly seed?: number;
   /** u1 to uN, 1..1,000,000. */
   readonly users: number;
-  /** A name, a path to a JSON file, or fields merged over calm. Default calm. */
-  readonly scenario?: string | Partial<Scenario>;
+  /** A name, a path to a JSON file, or fields merged over calm or over `name`. Default calm. */
+  readonly scenario?: string | ScenarioFields;
   /** Overrides the scenario's. */
   readonly epoch?: number;
   /** Where the users file is written at the start and after each renewal of tokens. Default: nowhere. */
@@ -78,8 +78,17 @@ class LocalSimulator implements Simulator {
     requireWhole('itemsPerList', typeof itemsPerList === 'number' ? itemsPerList : itemsPerList.exactly, 0, 1_000_000);
     requireWhole('itemBytes', itemBytes, 0, 100_000_000);
     this.usersFile = usersFile;
-    this.#world = new World({ seed, users, scenario, epoch: epochOf(options.epoch ?? scenario.epoch), itemsPerList, itemBytes });
-    this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0 }, (request, response) => this.#handle(request, response));
+    this.#world = new World({
+      seed,
+      users,
+      scenario,
+      epoch: epochOf(options.epoch ?? scenario.epoch),
+      itemsPerList,
+      itemBytes,
+    });
+    this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, requestTimeout: 0 }, (request, response) =>
+      this.#handle(request, response),
+    );
   }
 
   get port(): number {
@@ -114,7 +123,10 @@ class LocalSimulator implements Simulator {
     };
   }
 
-  truth({ miner, userId }: { miner?: string | undefined; userId?: string | undefined } = {}, view: TruthView = 'distinct'): Iterable<ServedItem> {
+  truth(
+    { miner, userId }: { miner?: string | undefined; userId?: string | undefined } = {},
+    view: TruthView = 'distinct',
+  ): Iterable<ServedItem> {
     const { truth, lists, accounts } = this.#world;
     // A user who is not there has been served nothing: no list has the number 0.
     const userNumber = userId === undefined ? undefined : (accounts.find(userId) ?? 0);
@@ -125,7 +137,7 @@ class LocalSimulator implements Simulator {
     this.#world.become(this.#world.scenario, epochOf(epoch));
   }
 
-  setScenario(given: string | Partial<Scenario>): void {
+  setScenario(given: string | ScenarioFields): void {
     const scenario = typeof given === 'string' ? resolveScenario(given) : resolveScenario(given, this.#world.scenario);
     this.#world.become(scenario, Math.max(this.#world.epoch, epochOf(scenario.epoch)));
   }
@@ -162,7 +174,8 @@ class LocalSimulator implements Simulator {
       serveAdmin(this, request, response).catch(() => response.destroy());
       return;
     }
-    const [, userId = '', miner = ''] = request.method === 'GET' ? (/^\/users\/([^/]+)\/([^/]+)$/.exec(path) ?? []) : [];
+    const [, userId = '', miner = ''] =
+      request.method === 'GET' ? (/^\/users\/([^/]+)\/([^/]+)$/.exec(path) ?? []) : [];
     const reply =
       miner === ''
         ? { ...html(404, 'Not Found'), delayMs: 0 }
@@ -171,7 +184,7 @@ class LocalSimulator implements Simulator {
             miner: decoded(miner),
             query: new URLSearchParams(query),
             authorization: request.headers.authorization,
-            acceptEncoding: String(request.headers['accept-encoding'] ?? ''),
+            acceptEncoding: request.headers['accept-encoding'] ?? '',
             nowMs: Date.now(),
           });
     this.#sendLater(response, reply);

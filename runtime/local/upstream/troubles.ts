@@ -17,7 +17,9 @@ const expiredTokens: Trouble = (visit) => {
   const { renewals, userMemory } = visit.facts;
   if (renewals > 0 || !visit.isPickedUser(visit.scenario.expiredUserShare, 'expired')) return undefined;
   if ((userMemory['calls'] ?? 0) <= visit.scenario.expireAfterCalls) return undefined;
-  return { answer: envelope(401, 190, 'Error validating access token: the session has expired', { error_subcode: 463 }) };
+  return {
+    answer: envelope(401, 190, 'Error validating access token: the session has expired', { error_subcode: 463 }),
+  };
 };
 
 const goneUsers: Trouble = (visit) => {
@@ -56,7 +58,10 @@ function rateLimited(visit: Visit, waitMs: number): Answer {
       () => envelope(403, 32, message, { is_transient: true }),
       () => envelope(400, 613, message),
       // Scoped to the upstream, so that it stays rare: every user waits for it.
-      () => (visit.draw('app limit') % 8 === 0 ? envelope(403, 4, message, { is_transient: true }) : envelope(400, 17, message)),
+      () =>
+        visit.draw('app limit') % 8 === 0
+          ? envelope(403, 4, message, { is_transient: true })
+          : envelope(400, 17, message),
     ],
     visit.draw('limit form'),
   )();
@@ -70,12 +75,19 @@ const allowance: Trouble = (visit) => {
   const mine = percentUsed(userMemory, allowanceCalls, allowanceWindowMs, nowMs);
   const all = percentUsed(memory, allowanceCalls * users, allowanceWindowMs, nowMs);
   const minutesLeft = mine < 100 ? 0 : Math.ceil((allowanceWindowMs - (nowMs % allowanceWindowMs)) / 60_000);
-  const business = { type: 'pages', call_count: mine, total_cputime: mine >> 1, total_time: mine >> 2, estimated_time_to_regain_access: minutesLeft };
+  const business = {
+    type: 'pages',
+    call_count: mine,
+    total_cputime: mine >> 1,
+    total_time: mine >> 2,
+    estimated_time_to_regain_access: minutesLeft,
+  };
   const headers = {
     'x-app-usage': JSON.stringify({ call_count: all, total_time: all >> 1, total_cputime: all >> 2 }),
     'x-business-use-case-usage': JSON.stringify({ [String(userNumber)]: [business] }),
   };
-  if (all > 100) return { headers, answer: envelope(403, 4, 'Application request limit reached', { is_transient: true }) };
+  if (all > 100)
+    return { headers, answer: envelope(403, 4, 'Application request limit reached', { is_transient: true }) };
   return mine > 100 ? { headers, answer: envelope(400, 17, 'User request limit reached') } : { headers };
 };
 
@@ -91,7 +103,9 @@ const bursts: Trouble = (visit) => {
   const { burstEnterShare, burstLeaveShare } = visit.scenario;
   const memory = visit.facts.listMemory;
   const wasFailing = memory['isFailing'] === 1;
-  const isFailing = wasFailing ? !visit.happens(burstLeaveShare, 'burst ends') : visit.happens(burstEnterShare, 'burst begins');
+  const isFailing = wasFailing
+    ? !visit.happens(burstLeaveShare, 'burst ends')
+    : visit.happens(burstEnterShare, 'burst begins');
   memory['isFailing'] = isFailing ? 1 : 0;
   return isFailing ? choose(FAILURES, visit.draw('failure')) : undefined;
 };
@@ -152,7 +166,9 @@ const BROKEN: readonly [Trouble, ...Trouble[]] = [
     bomb ??= gzipSync(Buffer.alloc(BOMB_BYTES, ' '));
     return { answer: { status: 200, headers: { 'content-type': json, 'content-encoding': 'gzip' }, body: bomb } };
   },
-  () => ({ answer: { status: 200, headers: { 'content-type': json, 'content-encoding': 'gzip' }, body: '{"data":[]}' } }),
+  () => ({
+    answer: { status: 200, headers: { 'content-type': json, 'content-encoding': 'gzip' }, body: '{"data":[]}' },
+  }),
   () => ({ answer: { status: 302, headers: { location: 'https://elsewhere.invalid/' }, body: '' } }),
   () => ({ answer: html(404, 'Not Found') }),
   () => ({ answer: envelope(405, 3, 'Unknown method') }),
@@ -165,8 +181,10 @@ const endlessLists: Trouble = (visit) => {
   const { stuckUserShare, cycleUserShare, cycleLength, treadmillUserShare } = visit.scenario;
   const { position } = visit.facts;
   if (visit.isPickedUser(stuckUserShare, 'stuck')) return endless(visit, () => position.nonce);
-  if (visit.isPickedUser(cycleUserShare, 'cycle')) return endless(visit, (isFirst) => (isFirst ? 1 : (position.nonce % cycleLength) + 1));
-  if (visit.isPickedUser(treadmillUserShare, 'treadmill')) return endless(visit, (isFirst) => (isFirst ? 1 : position.nonce + 1));
+  if (visit.isPickedUser(cycleUserShare, 'cycle'))
+    return endless(visit, (isFirst) => (isFirst ? 1 : (position.nonce % cycleLength) + 1));
+  if (visit.isPickedUser(treadmillUserShare, 'treadmill'))
+    return endless(visit, (isFirst) => (isFirst ? 1 : position.nonce + 1));
   return undefined;
 };
 
@@ -205,13 +223,18 @@ const overlaps: Trouble = (visit) => {
 
 const shortPages: Trouble = (visit) => {
   const start = visit.happens(visit.scenario.shortPageShare, 'short page') ? visit.start() : undefined;
-  return start === undefined ? undefined : { plan: visit.planFrom(start, 1 + (visit.draw('length') % visit.facts.limit)) };
+  return start === undefined
+    ? undefined
+    : { plan: visit.planFrom(start, 1 + (visit.draw('length') % visit.facts.limit)) };
 };
 
 const badItems: Trouble = (visit) => {
   if (!visit.happens(visit.scenario.badItemPageShare, 'bad items')) return undefined;
   const bad = '{"name":"no id"},{"id":17,"name":"a number"},{"id":"","name":"empty"},{"id":null},"no object",null';
-  return { edit: (text) => text.replace(/^\{"data":\[(?=(\]?))/, (_start, end: string) => `{"data":[${bad}${end === '' ? ',' : ''}`) };
+  return {
+    edit: (text) =>
+      text.replace(/^\{"data":\[(?=(\]?))/, (_start, end: string) => `{"data":[${bad}${end === '' ? ',' : ''}`),
+  };
 };
 
 /** In this order: who may call, whether the call arrives, what the page holds. A further one needs only its line here. */

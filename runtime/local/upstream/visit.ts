@@ -24,7 +24,7 @@ export interface Override {
   readonly edit?: (text: string) => string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly delayMs?: number;
-  /** Where the connection is reset; `hang`: no byte is ever sent; `drip`: a byte now and then, for ever. */
+  /** Where the connection is cut; `hang`: no byte is ever sent; `drip`: a byte now and then, for ever. */
   readonly cut?: 'before' | 'inside' | 'after' | 'hang' | 'drip';
 }
 
@@ -100,7 +100,9 @@ export class Visit {
   /** True for a share of the lists. */
   isPickedList(share: number, name: string): boolean {
     if (share === 0) return false;
-    return unit(mix(mix(mix(this.facts.seed, textHash(name)), textHash(this.facts.miner)), this.facts.userNumber)) < share;
+    return (
+      unit(mix(mix(mix(this.facts.seed, textHash(name)), textHash(this.facts.miner)), this.facts.userNumber)) < share
+    );
   }
 
   /** Index in `list().alive` behind the first item of the page; `undefined` when the marker's item is gone. */
@@ -130,7 +132,12 @@ export class Visit {
 }
 
 /** True for a share of the users, at least one when it is above 0. */
-export function isPickedUser(of: Pick<VisitFacts, 'seed' | 'users'>, userNumber: number, share: number, name: string): boolean {
+export function isPickedUser(
+  of: Pick<VisitFacts, 'seed' | 'users'>,
+  userNumber: number,
+  share: number,
+  name: string,
+): boolean {
   return isPicked(mix(of.seed, textHash(name)), userNumber, of.users, share);
 }
 
@@ -138,7 +145,8 @@ export function isPickedUser(of: Pick<VisitFacts, 'seed' | 'users'>, userNumber:
 export function readMarker(marker: string, miner: string, userNumber: number): Position | undefined {
   const parts = Buffer.from(marker, 'base64url').toString('latin1').split(':');
   const [name, owner, place = '', nonce = ''] = parts;
-  if (parts.length !== 4 || name !== miner || owner !== String(userNumber) || !/^\d{1,9}$/.test(nonce)) return undefined;
+  if (parts.length !== 4 || name !== miner || owner !== String(userNumber) || !/^\d{1,9}$/.test(nonce))
+    return undefined;
   if (place === 'h') return { ordinal: Number.POSITIVE_INFINITY, nonce: Number(nonce), hasMarker: true };
   if (!/^\d{1,9}$/.test(place)) return undefined;
   return { ordinal: Number(place), nonce: Number(nonce), hasMarker: true };

@@ -22,7 +22,8 @@ export function send(response: ServerResponse, reply: PageReply, ended: (ending:
   };
   response.on('finish', () => {
     end(reply.status);
-    if (reply.cut === 'after') socket.resetAndDestroy();
+    // In order, so that the client has the page: a reset might overtake it, and nobody could tell what was delivered.
+    if (reply.cut === 'after') socket.destroySoon();
   });
   response.on('close', () => end(reply.cut === 'inside' || reply.cut === 'before' ? 'reset' : 'lost'));
   if (reply.cut === 'before') socket.resetAndDestroy();

@@ -111,7 +111,8 @@ export class World {
     const minerIndex = miners.findIndex(({ name }) => name === request.miner);
     if (minerIndex < 0) return { ...html(404, 'Not Found'), delayMs: 0 };
     const userNumber = this.accounts.find(request.userId);
-    if (userNumber === undefined) return { ...envelope(404, 803, 'Some of the aliases you requested do not exist'), delayMs: 0 };
+    if (userNumber === undefined)
+      return { ...envelope(404, 803, 'Some of the aliases you requested do not exist'), delayMs: 0 };
     if (request.authorization !== `Bearer ${this.accounts.tokenOf(userNumber)}`) {
       return { ...envelope(401, 190, 'Error validating access token'), delayMs: 0 };
     }
@@ -124,7 +125,11 @@ export class World {
     return this.#reply(visit, misbehave(visit), request.acceptEncoding);
   }
 
-  #reply(visit: Visit, { answer, plan: otherPlan, edit, headers, delayMs = 0, cut }: Override, acceptEncoding: string): PageReply {
+  #reply(
+    visit: Visit,
+    { answer, plan: otherPlan, edit, headers, delayMs = 0, cut }: Override,
+    acceptEncoding: string,
+  ): PageReply {
     if (answer !== undefined) return { ...answer, headers: { ...headers, ...answer.headers }, delayMs, cut };
     const plan = otherPlan ?? ordinaryPlan(visit);
     if (plan === undefined) return { ...deadMarker(), delayMs, cut };
@@ -155,7 +160,14 @@ export class World {
   #encodingFor(userNumber: number, accepted: string): Encoding | undefined {
     const { gzipShare, brShare, zstdShare } = this.scenario;
     const place = unit(mix(mix(this.options.seed, ENCODING), userNumber));
-    const encoding = place < gzipShare ? 'gzip' : place < gzipShare + brShare ? 'br' : place < gzipShare + brShare + zstdShare ? 'zstd' : undefined;
+    const encoding =
+      place < gzipShare
+        ? 'gzip'
+        : place < gzipShare + brShare
+          ? 'br'
+          : place < gzipShare + brShare + zstdShare
+            ? 'zstd'
+            : undefined;
     return encoding !== undefined && accepted.includes(encoding) ? encoding : undefined;
   }
 

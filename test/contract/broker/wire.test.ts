@@ -23,6 +23,12 @@ afterEach(async () => {
   await stage.close();
 });
 
+async function event(emitter: Sender | Receiver, name: string): Promise<EventContext> {
+  const [context]: EventContext[] = await once(emitter, name);
+  if (context === undefined) throw new Error(`${name} came without context`);
+  return context;
+}
+
 async function openSender(address: string): Promise<Sender> {
   const sender = connection.open_sender({ target: address, autosettle: true });
   await once(sender, 'sendable');
@@ -52,7 +58,7 @@ test('what a sender wrote arrives bit for bit, from the properties on', async ()
   await once(sender, 'accepted');
   receiveRaw(connection);
   const receiver = connection.open_receiver({ source: 'q', autoaccept: false, credit_window: 1 });
-  const [{ message }]: EventContext[] = await once(receiver, 'message');
+  const { message } = await event(receiver, 'message');
   if (!Buffer.isBuffer(message)) throw new Error('no bytes');
   expect(message.subarray(-raw.length).toString('hex')).toBe(raw.toString('hex'));
   // The header is the broker's own: durable as sent, first delivery.
@@ -62,7 +68,7 @@ test('what a sender wrote arrives bit for bit, from the properties on', async ()
 test('bytes that are no message are refused, and the broker goes on', async () => {
   const sender = await openSender('q');
   sender.send(Buffer.from('not a message'), undefined, 0);
-  const [{ delivery }]: EventContext[] = await once(sender, 'rejected');
+  const { delivery } = await event(sender, 'rejected');
   expect(delivery?.remote_state?.['error']).toMatchObject({ condition: 'amqp:decode-error' });
   sender.send({ body: 'fine' });
   await once(sender, 'accepted');
@@ -126,24 +132,24 @@ test('a released message comes back at once and uncounted', async () => {
   await once(sender, 'accepted');
   const receiver = connection.open_receiver({ source: 'q', autoaccept: false, credit_window: 0, rcv_settle_mode: 1 });
   receiver.add_credit(2);
-  const [first]: EventContext[] = await once(receiver, 'message');
-  first?.delivery?.release();
-  const [second]: EventContext[] = await once(receiver, 'message');
-  expect(second?.message?.delivery_count).toBe(0);
+  const first = await event(receiver, 'message');
+  first.delivery?.release();
+  const second = await event(receiver, 'message');
+  expect(second.message?.delivery_count).toBe(0);
 });
 
 test('an unknown operation is answered, not ignored', async () => {
   const receiver = connection.open_receiver({ source: 'q/$management', target: 'me', name: 'me' });
   await once(receiver, 'receiver_open');
   const sender = await openSender('q/$management');
-  const answered = once(receiver, 'message');
+  const answered = event(receiver, 'message');
   const properties = { operation: 'com.microsoft:nonsense' };
   sender.send({ message_id: '1', reply_to: 'me', application_properties: properties, body: {} });
-  const [{ message }]: EventContext[] = await answered;
+  const { message } = await answered;
   expect(message).toMatchObject({ correlation_id: '1', application_properties: { statusCode: 400 } });
-  const broken = once(receiver, 'message');
+  const broken = event(receiver, 'message');
   const peek = { operation: 'com.microsoft:renew-lock' };
   sender.send({ message_id: '2', reply_to: 'me', application_properties: peek, body: { 'lock-tokens': 'x' } });
-  const [{ message: reply }]: EventContext[] = await broken;
+  const { message: reply } = await broken;
   expect(reply?.application_properties).toMatchObject({ statusCode: 400, errorCondition: 'amqp:not-allowed' });
 });

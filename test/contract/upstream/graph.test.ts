@@ -27,7 +27,10 @@ describe('a request', () => {
 });
 
 describe('the next page', () => {
-  const more = (after: unknown, next: unknown = 'https://elsewhere.example/x?after=other') => ({ data: [], paging: { cursors: { after }, next } });
+  const more = (after: unknown, next: unknown = 'https://elsewhere.example/x?after=other') => ({
+    data: [],
+    paging: { cursors: { after }, next },
+  });
   it.each([
     ['next and a marker, whatever the host of next', more('m1'), { kind: 'more', marker: 'm1' }],
     ['an empty page with a next', more('m2'), { kind: 'more', marker: 'm2' }],
@@ -50,7 +53,10 @@ describe('the next page', () => {
     ['a lone surrogate in the marker', more('a\ud800')],
     ['an inherited marker', { paging: { next: 'x', cursors: Object.create({ after: 'm' }) as object } }],
   ])('%s after a next is broken', (_name, body) => {
-    expect(graph.next(reply(200, body))).toMatchObject({ kind: 'broken', reason: expect.stringMatching(/marker/) as string });
+    expect(graph.next(reply(200, body))).toMatchObject({
+      kind: 'broken',
+      reason: expect.stringMatching(/marker/) as string,
+    });
   });
 });
 
@@ -76,8 +82,18 @@ describe('the error table', () => {
     ['429 bare', reply(429), false, 'rate-limit-user'],
     ['429 with HTML', reply(429, undefined, { 'content-type': 'text/html' }), false, 'rate-limit-user'],
     ['429 code 17', reply(429, envelope(17)), false, 'rate-limit-user'],
-    ['400 code 4 that says it is transient', reply(400, envelope(4, { is_transient: true })), false, 'rate-limit-upstream'],
-    ['400 code 17.0 as served', reply(400, parseServed('{"error":{"message":"m","code":17.0}}')), false, 'rate-limit-user'],
+    [
+      '400 code 4 that says it is transient',
+      reply(400, envelope(4, { is_transient: true })),
+      false,
+      'rate-limit-upstream',
+    ],
+    [
+      '400 code 17.0 as served',
+      reply(400, parseServed('{"error":{"message":"m","code":17.0}}')),
+      false,
+      'rate-limit-user',
+    ],
     ['400 code 80007 (not in the table)', reply(400, envelope(80007)), false, 'refused'],
     ['401 bare', reply(401), false, 'token'],
     ['401 code 190', reply(401, envelope(190, { error_subcode: 463 })), false, 'token'],
@@ -132,14 +148,19 @@ describe('Retry-After', () => {
     ['two values', '5, 7', undefined],
   ])('%s', (_name, header, waitMs) => {
     const headers = header === undefined ? {} : { 'retry-after': header };
-    for (const answer of [reply(429, undefined, headers), reply(503, undefined, headers), reply(400, envelope(17), headers)]) {
+    for (const answer of [
+      reply(429, undefined, headers),
+      reply(503, undefined, headers),
+      reply(400, envelope(17), headers),
+    ]) {
       expect(graph.classify(answer, false, NOW_MS)?.retryAfterMs).toBe(waitMs);
     }
   });
 });
 
 describe('the reason', () => {
-  const reasonOf = (message: string): string => graph.classify(reply(400, envelope(100, { message })), false, NOW_MS)?.reason ?? '';
+  const reasonOf = (message: string): string =>
+    graph.classify(reply(400, envelope(100, { message })), false, NOW_MS)?.reason ?? '';
 
   it('names status, code, type and message', () => {
     expect(reasonOf('Unsupported get request')).toBe('status 400, code 100: OAuthException: Unsupported get request');
@@ -147,7 +168,14 @@ describe('the reason', () => {
 
   it('never carries a token, however the upstream echoes it', () => {
     const token = `EAAB${'x7Kq'.repeat(20)}`;
-    for (const message of [`Malformed access token ${token}`, `access_token=${token}`, `"token": "${token}"`, 'Bearer short1', 'token: short1', 'access_token=short1&x']) {
+    for (const message of [
+      `Malformed access token ${token}`,
+      `access_token=${token}`,
+      `"token": "${token}"`,
+      'Bearer short1',
+      'token: short1',
+      'access_token=short1&x',
+    ]) {
       expect(reasonOf(message)).not.toMatch(/x7Kq|short1/);
     }
   });
@@ -166,7 +194,11 @@ describe('usage headers', () => {
 
   it.each<readonly [string, Record<string, string>, readonly Usage[]]>([
     ['none', {}, []],
-    ['the largest part counts', { [app]: '{"call_count":28,"total_time":91,"total_cputime":25}' }, [{ scope: 'upstream', percent: 91 }]],
+    [
+      'the largest part counts',
+      { [app]: '{"call_count":28,"total_time":91,"total_cputime":25}' },
+      [{ scope: 'upstream', percent: 91 }],
+    ],
     ['a part may be missing', { [app]: '{"call_count":130}' }, [{ scope: 'upstream', percent: 130 }]],
     [
       'business use case: the largest of all entries, minutes as ms',
@@ -176,18 +208,37 @@ describe('usage headers', () => {
       },
       [{ scope: 'user', percent: 97, regainMs: 180_000 }],
     ],
-    ['no time to regain', { [business]: '{"1":[{"call_count":10,"estimated_time_to_regain_access":0}]}' }, [{ scope: 'user', percent: 10 }]],
-    ['both', { [app]: '{"call_count":1}', [business]: '{"1":[{"call_count":2}]}' }, [{ scope: 'upstream', percent: 1 }, { scope: 'user', percent: 2 }]],
+    [
+      'no time to regain',
+      { [business]: '{"1":[{"call_count":10,"estimated_time_to_regain_access":0}]}' },
+      [{ scope: 'user', percent: 10 }],
+    ],
+    [
+      'both',
+      { [app]: '{"call_count":1}', [business]: '{"1":[{"call_count":2}]}' },
+      [
+        { scope: 'upstream', percent: 1 },
+        { scope: 'user', percent: 2 },
+      ],
+    ],
   ])('%s', (_name, headers, expected) => {
     expect(usage(headers)).toEqual(expected);
   });
 
-  it.each(['', 'x', '7', 'null', '[]', '{}', '{"call_count":"28"}', '{"call_count":-1}', '{"call_count":null}', '{"call_count":1e999}'])(
-    'a malformed X-App-Usage is ignored: %s',
-    (header) => {
-      expect(usage({ [app]: header })).toEqual([]);
-    },
-  );
+  it.each([
+    '',
+    'x',
+    '7',
+    'null',
+    '[]',
+    '{}',
+    '{"call_count":"28"}',
+    '{"call_count":-1}',
+    '{"call_count":null}',
+    '{"call_count":1e999}',
+  ])('a malformed X-App-Usage is ignored: %s', (header) => {
+    expect(usage({ [app]: header })).toEqual([]);
+  });
 
   it.each(['', '{', 'null', '3', '[]', '{"1":{}}', '{"1":[]}', '{"1":[null,3,"x"]}', '{"1":[{"call_count":"9"}]}'])(
     'a malformed X-Business-Use-Case-Usage is ignored: %s',

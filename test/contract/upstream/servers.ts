@@ -38,7 +38,8 @@ async function listen(server: Server): Promise<TestServer> {
     accepted: () => accepted,
     open: () => sockets.size,
     async idle() {
-      while (sockets.size > 0) await new Promise((resolve) => closed.addEventListener('close', resolve, { once: true }));
+      while (sockets.size > 0)
+        await new Promise((resolve) => closed.addEventListener('close', resolve, { once: true }));
     },
     async close() {
       for (const socket of sockets) socket.destroy();

@@ -3,54 +3,10 @@ import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { openUndiciUpstream } from '../../../runtime/adapters/undici-upstream.ts';
-import type { UndiciUpstreamOptions } from '../../../runtime/adapters/undici-upstream.ts';
-import { Fault } from '../../../runtime/core/faults.ts';
-import type { Upstream, UpstreamCall } from '../../../runtime/ports.ts';
-import { freePort, startHttpServer, startProxy, startRawServer } from './servers.ts';
-import type { TestServer } from './servers.ts';
+import { callTo, closeAll, faultOf, open, SECRET_HEADER, SECRET_QUERY, serve } from './calling.ts';
+import { freePort, startHttpServer, startRawServer } from './servers.ts';
 
-const SECRET_QUERY = 'hidden-query';
-const SECRET_HEADER = 'hidden-header';
-
-const closers: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
-
-function open(options?: UndiciUpstreamOptions): Upstream {
-  const upstream = openUndiciUpstream(options);
-  closers.push(() => upstream.close());
-  return upstream;
-}
-
-async function serve(server: Promise<TestServer>): Promise<TestServer> {
-  const started = await server;
-  closers.push(() => started.close());
-  return started;
-}
-
-function callTo(server: { readonly url: string }, more: Partial<UpstreamCall> = {}): UpstreamCall {
-  return {
-    url: `${server.url}/users/u1/chats?limit=3&after=${SECRET_QUERY}`,
-    headers: { authorization: `Bearer ${SECRET_HEADER}` },
-    proxyUrl: null,
-    maxBytes: 1_000_000,
-    timeoutMs: 20_000,
-    ...more,
-  };
-}
-
-async function faultOf(answer: Promise<unknown>): Promise<Fault> {
-  const error: unknown = await answer.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(Fault);
-  const fault = error as Fault;
-  expect(fault.message).not.toMatch(/hidden/);
-  return fault;
-}
+afterEach(closeAll);
 
 const text = JSON.stringify({ data: [{ id: '1', text: 'Zürich, Łódź, 東京, 😀 '.repeat(2_000) }] });
 
@@ -60,12 +16,28 @@ describe('a call', () => {
     const server = await serve(
       startHttpServer((request, response) => {
         seen.push([request.method, request.url, request.headers.authorization, request.headers['accept-encoding']]);
-        response.writeHead(200, [['X-Usage', 'a'], ['X-Usage', 'b'], ['Set-Cookie', 'c=1'], ['Set-Cookie', 'd=2']].flat()).end('{"data":[]}');
+        response
+          .writeHead(
+            200,
+            [
+              ['X-Usage', 'a'],
+              ['X-Usage', 'b'],
+              ['Set-Cookie', 'c=1'],
+              ['Set-Cookie', 'd=2'],
+            ].flat(),
+          )
+          .end('{"data":[]}');
       }),
     );
     const answer = await open().call(callTo(server));
-    expect(seen).toEqual([['GET', `/users/u1/chats?limit=3&after=${SECRET_QUERY}`, `Bearer ${SECRET_HEADER}`, 'gzip, br, zstd']]);
-    expect(answer).toMatchObject({ status: 200, text: '{"data":[]}', headers: { 'x-usage': 'a, b', 'set-cookie': 'c=1, d=2' } });
+    expect(seen).toEqual([
+      ['GET', `/users/u1/chats?limit=3&after=${SECRET_QUERY}`, `Bearer ${SECRET_HEADER}`, 'gzip, br, zstd'],
+    ]);
+    expect(answer).toMatchObject({
+      status: 200,
+      text: '{"data":[]}',
+      headers: { 'x-usage': 'a, b', 'set-cookie': 'c=1, d=2' },
+    });
   });
 
   it.each<readonly [string, Buffer]>([
@@ -99,7 +71,9 @@ describe('a call', () => {
 
   it('reads an empty body that claims to be encoded', async () => {
     const server = await serve(
-      startHttpServer((_request, response) => response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': 0 }).end()),
+      startHttpServer((_request, response) =>
+        response.writeHead(200, { 'content-encoding': 'gzip', 'content-length': 0 }).end(),
+      ),
     );
     expect((await open().call(callTo(server))).text).toBe('');
   });
@@ -116,7 +90,9 @@ describe('a call', () => {
   it('reuses connections, whatever the status', async () => {
     let calls = 0;
     const server = await serve(
-      startHttpServer((_request, response) => response.writeHead([200, 404, 500, 302][calls++ % 4] ?? 200).end('x'.repeat(100_000))),
+      startHttpServer((_request, response) =>
+        response.writeHead([200, 404, 500, 302][calls++ % 4] ?? 200).end('x'.repeat(100_000)),
+      ),
     );
     const upstream = open();
     for (let index = 0; index < 20; index += 1) await upstream.call(callTo(server));
@@ -134,16 +110,25 @@ describe('a call', () => {
 
 describe('size', () => {
   it('a body of exactly the limit passes, one byte more does not', async () => {
-    const server = await serve(startHttpServer((request, response) => response.end('x'.repeat(Number(request.headers['x-size'])))));
+    const server = await serve(
+      startHttpServer((request, response) => response.end('x'.repeat(Number(request.headers['x-size'])))),
+    );
     const upstream = open();
-    const sized = (size: number): Promise<unknown> => upstream.call(callTo(server, { maxBytes: 1_000, headers: { 'x-size': String(size) } }));
+    const sized = (size: number): Promise<unknown> =>
+      upstream.call(callTo(server, { maxBytes: 1_000, headers: { 'x-size': String(size) } }));
     await sized(1_000);
     expect((await faultOf(sized(1_001))).code).toBe('page-too-large');
   });
 
-  it.each([['gzip', gzipSync], ['br', brotliCompressSync], ['zstd', zstdCompressSync]] as const)('a %s bomb is stopped', async (encoding, compress) => {
+  it.each([
+    ['gzip', gzipSync],
+    ['br', brotliCompressSync],
+    ['zstd', zstdCompressSync],
+  ] as const)('a %s bomb is stopped', async (encoding, compress) => {
     const bomb = compress(Buffer.alloc(64_000_000));
-    const server = await serve(startHttpServer((_request, response) => response.writeHead(200, { 'content-encoding': encoding }).end(bomb)));
+    const server = await serve(
+      startHttpServer((_request, response) => response.writeHead(200, { 'content-encoding': encoding }).end(bomb)),
+    );
     expect((await faultOf(open().call(callTo(server)))).code).toBe('page-too-large');
   });
 
@@ -199,7 +184,9 @@ describe('a transient fault', () => {
     ['br', Buffer.concat([brotliCompressSync(text), brotliCompressSync(text)])],
     ['zstd', Buffer.concat([zstdCompressSync('{}'), zstdCompressSync('{}')])],
   ])('%s that is cut or goes on behind its end', async (encoding, body) => {
-    const server = await serve(startHttpServer((_request, response) => response.writeHead(200, { 'content-encoding': encoding }).end(body)));
+    const server = await serve(
+      startHttpServer((_request, response) => response.writeHead(200, { 'content-encoding': encoding }).end(body)),
+    );
     expect((await faultOf(open().call(callTo(server)))).code).toBe('transient');
   });
 
@@ -230,7 +217,9 @@ describe('a transient fault', () => {
 
 describe('what can never be sent', () => {
   it('a header that HTTP forbids is refused without quoting it', async () => {
-    const fault = await faultOf(open().call(callTo({ url: 'http://127.0.0.1:1' }, { headers: { authorization: 'Bearer hidden\r\nx: y' } })));
+    const fault = await faultOf(
+      open().call(callTo({ url: 'http://127.0.0.1:1' }, { headers: { authorization: 'Bearer hidden\r\nx: y' } })),
+    );
     expect(fault.code).toBe('refused');
   });
 
@@ -260,129 +249,21 @@ describe('abortion', () => {
   });
 });
 
-describe('a proxy', () => {
-  const password = 'hidden:p@ss';
-  const authorization = `Basic ${Buffer.from(`user:${password}`).toString('base64')}`;
-  const withPassword = (proxy: { readonly host: string }): string => `http://user:${encodeURIComponent(password)}@${proxy.host}`;
-
-  it('carries the call through a tunnel and never sees its headers as its own', async () => {
-    const targets: string[] = [];
-    const proxy = await serve(startProxy({ onConnect: (target) => targets.push(target) }));
-    const server = await serve(startHttpServer((request, response) => response.end(JSON.stringify(request.headers))));
-    const answer = await open().call(callTo(server, { proxyUrl: proxy.url }));
-    expect(targets).toEqual([server.host]);
-    expect(JSON.parse(answer.text)).toMatchObject({ authorization: `Bearer ${SECRET_HEADER}`, host: server.host });
-    expect(answer.text).not.toContain('proxy-authorization');
-  });
-
-  it('is told user and password, the origin is not', async () => {
-    const proxy = await serve(startProxy({ authorization }));
-    const server = await serve(startHttpServer((request, response) => response.end(JSON.stringify(request.headers))));
-    const answer = await open().call(callTo(server, { proxyUrl: withPassword(proxy) }));
-    expect(answer.status).toBe(200);
-    expect(answer.text).not.toContain('proxy-authorization');
-  });
-
-  it('that refuses the password is named without it', async () => {
-    const proxy = await serve(startProxy({ authorization }));
-    const server = await serve(startHttpServer((_request, response) => response.end('{}')));
-    const fault = await faultOf(open().call(callTo(server, { proxyUrl: `http://user:hidden@${proxy.host}` })));
-    expect(fault).toMatchObject({ code: 'transient', message: expect.stringContaining(`the proxy ${proxy.host} refused the tunnel (status 407)`) as string });
-  });
-
-  it('that nobody runs is named', async () => {
-    const host = `127.0.0.1:${await freePort()}`;
-    const fault = await faultOf(open().call(callTo({ url: 'http://127.0.0.1:1' }, { proxyUrl: withPassword({ host }) })));
-    expect(fault).toMatchObject({ code: 'transient', message: expect.stringContaining(`the proxy ${host} cannot be used`) as string });
-  });
-
-  it('that hangs up is named', async () => {
-    const proxy = await serve(startRawServer((socket) => socket.destroy()));
-    const fault = await faultOf(open().call(callTo({ url: 'http://127.0.0.1:1' }, { proxyUrl: proxy.url })));
-    expect(fault).toMatchObject({ code: 'transient', message: expect.stringContaining(`the proxy ${proxy.host}`) as string });
-  });
-
-  it('that never answers is bounded by the timeout of the call', async () => {
-    const proxy = await serve(startRawServer(() => undefined));
-    const fault = await faultOf(open().call(callTo({ url: 'http://127.0.0.1:1' }, { proxyUrl: proxy.url, timeoutMs: 30 })));
-    expect(fault).toMatchObject({ code: 'transient', message: expect.stringContaining(`the proxy ${proxy.host}`) as string });
-  });
-
-  it('whose address is not valid is refused', async () => {
-    const fault = await faultOf(open().call(callTo({ url: 'http://127.0.0.1:1' }, { proxyUrl: 'http://user:hidden@:x' })));
-    expect(fault.code).toBe('refused');
-    expect(fault.cause).toBeUndefined();
-  });
-
-  it('is closed when another one takes its place, after its running and queued calls have ended', async () => {
-    const held: (() => void)[] = [];
-    const [first, second] = [await serve(startProxy()), await serve(startProxy())];
-    const server = await serve(
-      startHttpServer((request, response) => {
-        const answer = (): unknown => response.writeHead(200, { connection: 'close' }).end('{}');
-        if (request.headers['x-hold'] === undefined) answer();
-        else held.push(answer);
-      }),
-    );
-    const upstream = open({ maxProxies: 1, connections: 1 });
-    const hold = { headers: { 'x-hold': '1' }, proxyUrl: first.url };
-    const running = [upstream.call(callTo(server, hold)), upstream.call(callTo(server, { proxyUrl: first.url }))];
-    while (held.length === 0) await new Promise((resolve) => setImmediate(resolve));
-    await upstream.call(callTo(server, { proxyUrl: second.url }));
-    expect(first.open()).toBeGreaterThan(0);
-    for (const release of held) release();
-    expect((await Promise.all(running)).map(({ status }) => status)).toEqual([200, 200]);
-    await first.idle();
-    await upstream.call(callTo(server, { proxyUrl: first.url }));
-  });
-});
-
-describe('closing', () => {
-  it('lets running calls end, closes the connections and may be repeated', async () => {
-    let release: () => void = () => undefined;
-    const arrived = Promise.withResolvers<void>();
-    const server = await serve(
-      startHttpServer((_request, response) => {
-        release = () => void response.end('{}');
-        arrived.resolve();
-      }),
-    );
-    const upstream = open();
-    const running = upstream.call(callTo(server));
-    await arrived.promise;
-    const closed = [upstream.close(), upstream.close()];
-    release();
-    expect((await running).text).toBe('{}');
-    await Promise.all(closed);
-    await server.idle();
-    await upstream.close();
-    expect(await faultOf(upstream.call(callTo(server)))).toMatchObject({ message: expect.stringContaining('closed') as string });
-  });
-
-  it('cuts a call that does not end', async () => {
-    const arrived = Promise.withResolvers<void>();
-    const server = await serve(startHttpServer(() => arrived.resolve()));
-    const proxy = await serve(startProxy());
-    const upstream = open();
-    const running = [faultOf(upstream.call(callTo(server))), faultOf(upstream.call(callTo(server, { proxyUrl: proxy.url })))];
-    await arrived.promise;
-    await upstream.close();
-    for (const fault of await Promise.all(running)) expect(fault.code).toBe('transient');
-    await server.idle();
-  });
-});
-
 describe('options', () => {
-  it.each([{ connections: 0 }, { idleMs: -1 }, { maxProxies: 1.5 }, { connections: Number.NaN }])('%j is refused by name', (options) => {
-    const [name] = Object.keys(options);
-    expect(() => openUndiciUpstream(options)).toThrow(new RegExp(`^${name} must be`));
-  });
+  it.each([{ connections: 0 }, { idleMs: -1 }, { maxProxies: 1.5 }, { connections: Number.NaN }])(
+    '%j is refused by name',
+    (options) => {
+      const [name] = Object.keys(options);
+      expect(() => openUndiciUpstream(options)).toThrow(new RegExp(`^${name} must be`));
+    },
+  );
 
   it('an idle connection is closed after idleMs', async () => {
-    const server = await serve(startHttpServer((_request, response) => response.writeHead(200, { 'keep-alive': 'timeout=600' }).end('{}')));
+    const server = await serve(
+      startHttpServer((_request, response) => response.writeHead(200, { 'keep-alive': 'timeout=600' }).end('{}')),
+    );
     await open({ idleMs: 20 }).call(callTo(server));
     await server.idle();
     expect(server.accepted()).toBe(1);
   });
 });
-

@@ -41,9 +41,23 @@ describe('the simulator as a process', () => {
     const usersFile = join(folder, 'users.ndjson');
     const { child, exit, line } = run(`${JSON.stringify({ users: 2, seed: 3, usersFile })}\n`);
     const told = await line();
-    expect(told).toEqual({ port: expect.any(Number) as number, url: `http://127.0.0.1:${String(told['port'])}`, usersFile });
-    const users = readFileSync(usersFile, 'utf8').trim().split('\n').map((text) => JSON.parse(text) as Record<string, unknown>);
-    expect(users).toEqual(['u1', 'u2'].map((userId) => ({ userId, accessToken: expect.stringMatching(/^EAAB/) as string, proxyUrl: null, status: 'active' })));
+    expect(told).toEqual({
+      port: expect.any(Number) as number,
+      url: `http://127.0.0.1:${String(told['port'])}`,
+      usersFile,
+    });
+    const users = readFileSync(usersFile, 'utf8')
+      .trim()
+      .split('\n')
+      .map((text) => JSON.parse(text) as Record<string, unknown>);
+    expect(users).toEqual(
+      ['u1', 'u2'].map((userId) => ({
+        userId,
+        accessToken: expect.stringMatching(/^EAAB/) as string,
+        proxyUrl: null,
+        status: 'active',
+      })),
+    );
     child.kill('SIGINT');
     const headers = { authorization: `Bearer ${String(users[0]?.['accessToken'])}` };
     expect((await fetch(`${String(told['url'])}/users/u1/fans`, { headers })).status).toBe(200);

@@ -44,7 +44,11 @@ export function openReader(simulator: Simulator): Reader {
   const upstream = openUndiciUpstream();
   const tokens = new Map(simulator.users().map((user) => [user.userId, user.accessToken]));
 
-  async function page(userId: string, miner: string, { limit = 100, after = null, token }: PageOptions = {}): Promise<UpstreamReply> {
+  async function page(
+    userId: string,
+    miner: string,
+    { limit = 100, after = null, token }: PageOptions = {},
+  ): Promise<UpstreamReply> {
     const accessToken = token ?? tokens.get(userId) ?? 'none';
     const query = new URLSearchParams(graph.paginate(after, limit)).toString();
     const { status, headers, text } = await upstream.call({
@@ -113,5 +117,7 @@ export function namesOf(miner: string, userId: string, items: readonly ReadItem[
 }
 
 export function truthNames(items: Iterable<ServedItem>): Set<string> {
-  return new Set([...items].map(({ miner, userId, id, data }) => `${miner} ${userId} ${id} ${stringifyServed(parseServed(data))}`));
+  return new Set(
+    [...items].map(({ miner, userId, id, data }) => `${miner} ${userId} ${id} ${stringifyServed(parseServed(data))}`),
+  );
 }

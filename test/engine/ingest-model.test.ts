@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest';
+import { decideClaim, type ItemCheckpoint } from '../../runtime/core/checkpoint.ts';
+import { CLAIM_WRITE_DONE, IngestModel, type ModelItem, type Protocol, type Scenario } from './ingest-model.ts';
+
+const version = (text: string, observedAtMs: number, item = 0): ModelItem => ({ version: text, observedAtMs, item });
+
+const ABA: Scenario = {
+  envelopes: [[version('A', 1)], [version('B', 2)], [version('A', 3)]],
+  crashes: 2,
+  strayWrites: 1,
+};
+
+const TIE: Scenario = {
+  envelopes: [[version('A', 1)], [version('A', 5)], [version('B', 5)]],
+  crashes: 2,
+  strayWrites: 1,
+};
+
+const SCENARIOS: readonly [name: string, scenario: Scenario, statesMin: number][] = [
+  ['A, B, A in three envelopes', ABA, 1_000_000],
+  ['two versions of one millisecond', TIE, 500_000],
+  [
+    'a page that was sent twice',
+    { envelopes: [[version('A', 1)], [version('A', 2)]], crashes: 2, strayWrites: 1 },
+    25_000,
+  ],
+  [
+    'two items an envelope',
+    {
+      envelopes: [
+        [version('A', 1), version('X', 1, 1)],
+        [version('B', 2), version('X', 2, 1)],
+      ],
+      crashes: 2,
+      strayWrites: 1,
+    },
+    200_000,
+  ],
+  [
+    'A, B, A beside a page that was sent twice, one crash',
+    {
+      envelopes: [[version('A', 1), version('X', 1, 1)], [version('B', 2)], [version('A', 3), version('X', 3, 1)]],
+      crashes: 1,
+      strayWrites: 1,
+    },
+    500_000,
+  ],
+  [
+    'A, B, A, A in four envelopes, lost locks only',
+    {
+      envelopes: [[version('A', 1)], [version('B', 2)], [version('A', 3)], [version('A', 4)]],
+      crashes: 0,
+      strayWrites: 0,
+    },
+    100_000,
+  ],
+];
+
+describe('claim, write, done, settle', () => {
+  it.each(SCENARIOS)(
+    'loses nothing and writes nothing twice, in every interleaving of two workers: %s',
+    (name, scenario, statesMin) => {
+      const { states, finalStates, violation } = new IngestModel(scenario).run();
+      process.stdout.write(`ingest model: ${name}: ${states} states, ${finalStates} ends\n`);
+      expect(violation).toBeUndefined();
+      expect(states).toBeGreaterThan(statesMin);
+      expect(finalStates).toBeGreaterThan(0);
+    },
+    120_000,
+  );
+});
+
+/** Rows that forget who owned the versions before the last one. */
+const LAST_ONLY: Protocol = {
+  order: 'claim-write',
+  decide: (row, ...rest) => {
+    const decision = decideClaim(row, ...rest);
+    return decision.write === undefined ? decision : { ...decision, write: lastOnly(decision.write) };
+  },
+};
+
+function lastOnly(row: ItemCheckpoint): ItemCheckpoint {
+  return { ...row, claims: row.claims.filter((held) => held.version === row.last.version).slice(-1) };
+}
+
+/** Observations of one millisecond in the order of their claims. */
+const FIRST_COME: Protocol = {
+  order: 'claim-write',
+  decide: (row, candidate, owner, nowMs) => {
+    const decision = decideClaim(row, candidate, owner, nowMs);
+    const isTie = row?.last.observedAtMs === candidate.observedAtMs && row.last.version !== candidate.version;
+    const isOwn = row?.claims.some((held) => held.owner === owner && held.version === candidate.version) === true;
+    if (!isTie || isOwn) return decision;
+    const held = { ...candidate, owner, isLate: false, claimedAtMs: nowMs };
+    return { verdict: 'own', isLate: false, write: { last: candidate, claims: [...row.claims, held] } };
+  },
+};
+
+describe('the checker finds what is wrong with', () => {
+  it.each<[string, Protocol, Scenario]>([
+    ['writing before claiming', { ...CLAIM_WRITE_DONE, order: 'write-claim' }, ABA],
+    ['rows that keep only the last version', LAST_ONLY, ABA],
+    ['versions of one millisecond taken as they come', FIRST_COME, TIE],
+  ])('%s', (name, protocol, scenario) => {
+    const { states, violation } = new IngestModel(scenario, protocol).run();
+    process.stdout.write(`ingest model: ${name}: after ${states} states: ${violation?.split(' after: ')[0]}\n`);
+    expect(violation).toMatch(/changed its bytes|twice in a row|lost|the newest row/);
+  });
+});
