@@ -24,6 +24,9 @@ const IN_FLIGHT_LIMIT = 500_000;
 /** Facts about the newest ingested items of this process, so that an older one that arrives later is not told to the cache. */
 const RECENT_FACTS_LIMIT = 50_000;
 
+/** Users whose hash is kept. */
+const USER_HASHES_LIMIT = 10_000;
+
 /** Users known to have more rows than a page may read by range. */
 const LARGE_USERS_LIMIT = 100_000;
 
@@ -61,13 +64,20 @@ export class Checkpoints {
   readonly #inFlight = new Map<string, InFlight>();
   readonly #recent = new Map<string, Candidate>();
   readonly #largeUsers = new Set<string>();
+  readonly #userHashes = new Map<string, string>();
 
   constructor(deps: CheckpointsDeps) {
     this.#deps = deps;
   }
 
+  /** Pages come user by user, so the newest hashes are worth keeping. */
   userHash(userId: string): string {
-    return this.#deps.digest.sha256(userId, USER_HASH_DIGITS);
+    const known = this.#userHashes.get(userId);
+    if (known !== undefined) return known;
+    const hash = this.#deps.digest.sha256(userId, USER_HASH_DIGITS);
+    this.#userHashes.set(userId, hash);
+    trimOldest(this.#userHashes, USER_HASHES_LIMIT);
+    return hash;
   }
 
   keyOf(minerName: string, userId: string, id: string): HashedKey {

@@ -34,6 +34,14 @@ export interface EnvelopeRef {
 /** Envelopes whose settlement is remembered so that a second delivery of the same one counts once. */
 const SETTLED_REMEMBERED = 200_000;
 
+interface Send {
+  readonly envelope: EnvelopeRef;
+  readonly state: 'in-flight' | 'settled-early' | 'acknowledged';
+}
+
+/** Objects read back at once by an audit. */
+const AUDIT_READS = 8;
+
 /** Counts, and reads the lake back. */
 export class Completeness {
   readonly counters: Counters = {
@@ -49,7 +57,7 @@ export class Completeness {
   };
   readonly #lake: Lake;
   readonly #meter: Meter;
-  readonly #sends = new Map<string, 'in-flight' | 'settled-early' | 'acknowledged'>();
+  readonly #sends = new Map<string, Send>();
   readonly #settled = new Set<string>();
   readonly #unaudited: EnvelopeRef[] = [];
 
@@ -64,18 +72,19 @@ export class Completeness {
   }
 
   sending(envelope: EnvelopeRef): void {
-    this.#sends.set(envelope.envelopeId, 'in-flight');
+    this.#sends.set(envelope.envelopeId, { envelope, state: 'in-flight' });
   }
 
   acknowledged(envelope: EnvelopeRef): void {
     this.add('sent', envelope.items, envelope.minerName);
-    if (this.#sends.get(envelope.envelopeId) === 'settled-early') this.#sends.delete(envelope.envelopeId);
-    else this.#sends.set(envelope.envelopeId, 'acknowledged');
+    const isSettled = this.#sends.get(envelope.envelopeId)?.state === 'settled-early';
+    if (isSettled) this.#sends.delete(envelope.envelopeId);
+    else this.#sends.set(envelope.envelopeId, { envelope, state: 'acknowledged' });
   }
 
   /** A send that was given up. The broker may have it all the same. */
   sendFailed(envelope: EnvelopeRef): void {
-    if (this.#sends.get(envelope.envelopeId) === 'settled-early') {
+    if (this.#sends.get(envelope.envelopeId)?.state === 'settled-early') {
       this.add('recovered', envelope.items, envelope.minerName);
     }
     this.#sends.delete(envelope.envelopeId);
@@ -89,9 +98,22 @@ export class Completeness {
     this.add('known', known, envelope.minerName);
     this.#unaudited.push(envelope);
     const send = this.#sends.get(envelope.envelopeId);
-    if (send === 'in-flight') this.#sends.set(envelope.envelopeId, 'settled-early');
-    else if (send === 'acknowledged') this.#sends.delete(envelope.envelopeId);
+    if (send?.state === 'in-flight') this.#sends.set(envelope.envelopeId, { envelope, state: 'settled-early' });
+    else if (send?.state === 'acknowledged') this.#sends.delete(envelope.envelopeId);
     else this.add('recovered', envelope.items, envelope.minerName);
+  }
+
+  /**
+   * The broker says that its queue is empty, without dead letters: what it acknowledged it has settled too, though a lost
+   * connection may have swallowed its word.
+   * @param ownedOf - items that an envelope owns in the lake, or undefined when it was not ingested.
+   */
+  async settledByDepth(ownedOf: (envelopeId: string) => Promise<number | undefined>): Promise<void> {
+    for (const { envelope, state } of [...this.#sends.values()]) {
+      if (state !== 'acknowledged') continue;
+      const owned = await ownedOf(envelope.envelopeId);
+      if (owned !== undefined) this.settled(envelope, envelope.items - owned);
+    }
   }
 
   /** Envelopes sent or being sent by this process that are not settled yet. */
@@ -101,17 +123,14 @@ export class Completeness {
 
   /** Reads the objects of the envelopes settled since the last audit and counts their rows. */
   async audit(): Promise<void> {
-    for (let envelope = this.#unaudited.shift(); envelope !== undefined; envelope = this.#unaudited.shift()) {
-      try {
-        const { minerName, composedAtMs, envelopeId } = envelope;
-        const text = await this.#lake.read(envelopeObject(minerName, composedAtMs, envelopeId));
-        if (text !== undefined) this.add('lake', countLines(text), minerName);
-      } catch (error) {
-        // Not looked at is not the same as not there: the next audit asks again.
-        this.#unaudited.unshift(envelope);
-        throw error;
-      }
+    while (this.#unaudited.length > 0) {
+      await Promise.all(this.#unaudited.splice(0, AUDIT_READS).map((envelope) => this.#auditOne(envelope)));
     }
+  }
+
+  async #auditOne({ minerName, composedAtMs, envelopeId }: EnvelopeRef): Promise<void> {
+    const text = await this.#lake.read(envelopeObject(minerName, composedAtMs, envelopeId));
+    if (text !== undefined) this.add('lake', countLines(text), minerName);
   }
 
   #rememberSettled(envelopeId: string): void {

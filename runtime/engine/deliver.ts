@@ -151,9 +151,7 @@ export class Packer {
     await Promise.all([this.#deliver(group, items.slice(0, middle)), this.#deliver(group, items.slice(middle))]);
   }
 
-  async #seal(
-    items: readonly EnvelopeItem[],
-  ): Promise<{ body: Uint8Array; ref: EnvelopeRef; textLength: number }> {
+  async #seal(items: readonly EnvelopeItem[]): Promise<{ body: Uint8Array; ref: EnvelopeRef; textLength: number }> {
     const { minerName } = this.#options;
     const envelopeId = this.#deps.random.uuid();
     const composedAtMs = this.#deps.clock.now();

@@ -9,7 +9,7 @@ import { envelopeKey } from '../core/keys.ts';
 import { envelopeObject } from '../core/lake-name.ts';
 import type { Clock, Compression, Digest, Handled, IncomingMessage, Lake, Ledger } from '../ports.ts';
 import type { Checkpoints } from './checkpoints.ts';
-import { claimItems, type ClaimResult } from './claims.ts';
+import { claimItems, type ClaimRequest } from './claims.ts';
 import type { Completeness, EnvelopeRef } from './completeness.ts';
 import { postpone, type Postpone } from './postpone.ts';
 
@@ -50,7 +50,8 @@ export async function ingest(deps: IngestDeps, message: IncomingMessage): Promis
   const [stored] = await deps.ledger.envelopes.read([key]);
   if (stored !== undefined) return settleDone(deps, envelope, JSON.parse(stored.value) as Done, bodyHash);
 
-  const claims = await claimEnvelope(deps, envelope);
+  const requests = requestsOf(deps, envelope);
+  const claims = await claimItems(deps.ledger.items, envelope.envelopeId, requests, deps.clock.now());
   const owned = envelope.items.flatMap((item, index) => {
     const claim = claims[index]!;
     return claim.verdict === 'own' ? [{ item, isLate: claim.isLate }] : [];
@@ -63,26 +64,23 @@ export async function ingest(deps: IngestDeps, message: IncomingMessage): Promis
   // 'any': a worker that lost its lock may write the same fact again.
   const [written] = await deps.ledger.envelopes.write([{ ...key, value: JSON.stringify(done), ifMatch: 'any' }]);
   if (written?.ok !== true) throw new Error(`the ledger refused to mark envelope ${envelope.envelopeId} done`);
-  await tellCache(deps, envelope, claims);
+  const ingested = requests.map(({ key, version }, index) => ({ key, version, newest: claims[index]!.newest }));
+  await deps.checkpoints.ingested(ingested, deps.cacheTtlMs(envelope.minerName));
   return settle(deps, envelope, done.owned);
 }
 
-async function claimEnvelope(deps: IngestDeps, envelope: Envelope): Promise<readonly ClaimResult[]> {
-  const requests = envelope.items.map((item) => ({
+/** Items that an ingested envelope owns in the lake; undefined when it was not ingested. */
+export async function ownedOf(ledger: Ledger, envelopeId: string): Promise<number | undefined> {
+  const [stored] = await ledger.envelopes.read([envelopeKey(envelopeId)]);
+  return stored === undefined ? undefined : (JSON.parse(stored.value) as Done).owned;
+}
+
+function requestsOf(deps: IngestDeps, envelope: Envelope): readonly ClaimRequest[] {
+  return envelope.items.map((item) => ({
     key: deps.checkpoints.keyOf(envelope.minerName, item.userId, item.id),
     version: item.version,
     observedAtMs: item.observedAtMs,
   }));
-  return claimItems(deps.ledger.items, envelope.envelopeId, requests, deps.clock.now());
-}
-
-async function tellCache(deps: IngestDeps, envelope: Envelope, claims: readonly ClaimResult[]): Promise<void> {
-  const entries = envelope.items.map((item, index) => ({
-    key: deps.checkpoints.keyOf(envelope.minerName, item.userId, item.id),
-    version: item.version,
-    newest: claims[index]!.newest,
-  }));
-  await deps.checkpoints.ingested(entries, deps.cacheTtlMs(envelope.minerName));
 }
 
 /** One row of the lake. A dangling claim check is that item's fault: its row says so, the others stay whole. */

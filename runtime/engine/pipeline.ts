@@ -23,7 +23,7 @@ import { Checkpoints } from './checkpoints.ts';
 import { Completeness } from './completeness.ts';
 import { Packer } from './deliver.ts';
 import { GoneUsers } from './gone-users.ts';
-import { ingest } from './ingest.ts';
+import { ingest, ownedOf } from './ingest.ts';
 import { Limits } from './limits.ts';
 import { mine, type MineDeps, RETRIES_LIMIT, RETRY_BACKOFF } from './mine.ts';
 import { Progress } from './progress.ts';
@@ -153,8 +153,11 @@ export class Pipeline {
     if (this.progress.openRuns() > 0) return 'working';
     const depth = await this.#deps.depths.depth(INGESTION_QUEUE);
     if (depth.active + depth.scheduled > 0) return 'working';
-    if (this.completeness.unsettled() === 0 && this.#inFlight(INGESTION_QUEUE) === 0) return 'drained';
-    return depth.deadLetter + depth.transferDeadLetter > 0 ? 'stuck' : 'working';
+    if (this.#inFlight(INGESTION_QUEUE) > 0) return 'working';
+    if (this.completeness.unsettled() === 0) return 'drained';
+    if (depth.deadLetter + depth.transferDeadLetter > 0) return 'stuck';
+    await this.completeness.settledByDepth((envelopeId) => ownedOf(this.#deps.ledger, envelopeId));
+    return 'working';
   }
 
   /** An error that waiting does not cure, such as a full disk; what was under way comes again after a restart. */

@@ -31,6 +31,11 @@ export interface TakenPage {
   readonly observedAtMs: number;
 }
 
+/** An item with its version, not written as text yet. */
+interface Sighted extends Omit<EnvelopeItem, 'dataText' | 'dataRef'> {
+  readonly data: unknown;
+}
+
 interface Rejected {
   readonly reason: string;
   readonly data: unknown;
@@ -76,8 +81,8 @@ function sort(
   run: Run,
   items: readonly unknown[],
   observedAtMs: number,
-): { good: EnvelopeItem[]; rejected: Rejected[] } {
-  const good: EnvelopeItem[] = [];
+): { good: Sighted[]; rejected: Rejected[] } {
+  const good: Sighted[] = [];
   const rejected: Rejected[] = [];
   for (const data of items) {
     const id = idOf(data);
@@ -86,8 +91,7 @@ function sort(
       continue;
     }
     const version = digest.sha256(versionText(data), VERSION_DIGITS);
-    const dataText = stringifyServed(data);
-    good.push({ userId: run.userId, runId: run.runId, id, version, observedAtMs, dataText });
+    good.push({ userId: run.userId, runId: run.runId, id, version, observedAtMs, data });
   }
   return { good, rejected };
 }
@@ -100,11 +104,8 @@ function idOf(data: unknown): string | undefined {
 }
 
 /** Drops what is seen. The same id twice on one page: an equal one is dropped, a changed one is a later observation. */
-function dropSeen(
-  good: readonly EnvelopeItem[],
-  isSeen: readonly boolean[],
-): { fresh: EnvelopeItem[]; dropped: number } {
-  const latest = new Map<string, EnvelopeItem>();
+function dropSeen(good: readonly Sighted[], isSeen: readonly boolean[]): { fresh: EnvelopeItem[]; dropped: number } {
+  const latest = new Map<string, Sighted>();
   const fresh: EnvelopeItem[] = [];
   let dropped = 0;
   for (const [index, item] of good.entries()) {
@@ -114,9 +115,14 @@ function dropSeen(
     const next = { ...item, observedAtMs };
     latest.set(item.id, next);
     if (isRepeat) dropped += 1;
-    else fresh.push(next);
+    else fresh.push(textOf(next));
   }
   return { fresh, dropped };
+}
+
+/** Only what goes into an envelope is written as text: on a healthy day most items are seen. */
+function textOf({ data, ...item }: Sighted): EnvelopeItem {
+  return { ...item, dataText: stringifyServed(data) };
 }
 
 /** An `add` takes an id once, so versions of the same id go one after the other. */

@@ -40,6 +40,16 @@ const DEPTH_LIMIT = 64;
 
 const FIXED_WIDTHS: readonly number[] = [0, 1, 2, 4, 8, 16];
 
+/** The value when it is a list or an array. */
+export function asList(value: AmqpValue): readonly AmqpValue[] | undefined {
+  return Array.isArray(value) ? (value as readonly AmqpValue[]) : undefined;
+}
+
+/** The value when it is a map. */
+export function asMap(value: AmqpValue): ReadonlyMap<AmqpValue, AmqpValue> | undefined {
+  return value instanceof Map ? (value as ReadonlyMap<AmqpValue, AmqpValue>) : undefined;
+}
+
 /** Moves behind one value. @throws DecodeError when the bytes end early. */
 export function skipValue(cursor: Cursor, depth = 0): void {
   const code = readByte(cursor);
@@ -61,7 +71,8 @@ export function readCompound(cursor: Cursor): { readonly count: number; readonly
   const code = readByte(cursor);
   if (code === 0x45) return { count: 0, end: cursor.at };
   const isSmall = code === 0xc0 || code === 0xc1;
-  if (!isSmall && code !== 0xd0 && code !== 0xd1) throw new DecodeError(`expected list or map, got 0x${code.toString(16)}`);
+  if (!isSmall && code !== 0xd0 && code !== 0xd1)
+    throw new DecodeError(`expected list or map, got 0x${code.toString(16)}`);
   const sizeBytes = isSmall ? readByte(cursor) : readUint32(cursor);
   const end = cursor.at + sizeBytes;
   if (end > cursor.bytes.length) throw new DecodeError('a list or map ends behind the message');
@@ -236,7 +247,8 @@ export function encodeValue(value: unknown): Buffer {
   if (typeof value === 'boolean') return Buffer.from([value ? 0x41 : 0x42]);
   if (typeof value === 'string') return encodeString(value);
   if (typeof value === 'number') return Number.isSafeInteger(value) ? encodeLong(value) : encodeDouble(value);
-  if (typeof value === 'bigint') return encodeEight(0x81, (bytes) => bytes.writeBigInt64BE(BigInt.asIntN(64, value), 1));
+  if (typeof value === 'bigint')
+    return encodeEight(0x81, (bytes) => bytes.writeBigInt64BE(BigInt.asIntN(64, value), 1));
   if (value instanceof Date) return encodeEight(0x83, (bytes) => bytes.writeBigInt64BE(BigInt(value.getTime()), 1));
   if (value instanceof Uint8Array) return encodeVariable(0xa0, Buffer.from(value));
   return encodeString(JSON.stringify(value));

@@ -17,6 +17,12 @@ const IDLE_MS = 60_000;
 /** Wait for clients to answer the close of their connection. */
 const CLOSE_WAIT_MS = 1_000;
 
+/** rhea's table of SASL mechanisms: a factory per name. */
+interface SaslMechanisms {
+  enable_anonymous(): void;
+  MSSBCBS?: () => { outcome: boolean | undefined; start: () => void };
+}
+
 /** The AMQP side of the broker. It is given sockets, it does not listen. */
 export class AmqpServer {
   readonly #space: Namespace;
@@ -27,9 +33,10 @@ export class AmqpServer {
   constructor(space: Namespace) {
     this.#space = space;
     this.#container = rhea.create_container({ id: randomUUID() });
-    this.#container.sasl_server_mechanisms.enable_anonymous();
+    const mechanisms = this.#container.sasl_server_mechanisms as SaslMechanisms;
+    mechanisms.enable_anonymous();
     // .NET clients insist on this name; what they send with it is as good as anonymous here.
-    this.#container.sasl_server_mechanisms.MSSBCBS = () => ({ outcome: undefined, start: acceptAnyone });
+    mechanisms.MSSBCBS = () => ({ outcome: undefined, start: acceptAnyone });
     for (const name of ['disconnected', 'connection_close', 'session_close']) this.#container.on(name, () => undefined);
   }
 
@@ -69,7 +76,8 @@ export class AmqpServer {
     this.#isClosing = true;
     const sockets = [...this.#connections.keys()];
     const description = 'The broker is closing.';
-    for (const connection of this.#connections.values()) connection.close({ condition: 'amqp:connection:forced', description });
+    for (const connection of this.#connections.values())
+      connection.close({ condition: 'amqp:connection:forced', description });
     const timer = setTimeout(() => this.cutOff(), CLOSE_WAIT_MS);
     await Promise.all(sockets.map(async (socket) => closed(socket)));
     clearTimeout(timer);

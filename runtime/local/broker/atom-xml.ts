@@ -34,7 +34,12 @@ export function entryDocument(frame: Frame, path: string, content: string): stri
 }
 
 /** A page of entries; `nextPath` is where the following page is, when there is one. */
-export function feedDocument(frame: Frame, path: string, entries: readonly string[], nextPath: string | undefined): string {
+export function feedDocument(
+  frame: Frame,
+  path: string,
+  entries: readonly string[],
+  nextPath: string | undefined,
+): string {
   const next = nextPath === undefined ? '' : `<link rel="next" href="${escapeXml(`${frame.base}/${nextPath}`)}"/>`;
   const links = `<link rel="self" href="${escapeXml(`${frame.base}/${path}`)}"/>${next}`;
   const id = element('id', `${frame.base}/${path}`);
@@ -162,7 +167,10 @@ function filterXml({ filter }: Rule, xsi: string): string {
 export function describeNamespace(frame: Frame): string {
   const date = dateOf(frame);
   const parts =
-    element('CreatedTime', date) + element('MessagingSKU', 'Standard') + element('ModifiedTime', date) + element('Name', 'local');
+    element('CreatedTime', date) +
+    element('MessagingSKU', 'Standard') +
+    element('ModifiedTime', date) +
+    element('Name', 'local');
   return `<NamespaceInfo xmlns="${CONNECT}">${parts}<NamespaceType>Messaging</NamespaceType></NamespaceInfo>`;
 }
 

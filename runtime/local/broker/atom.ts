@@ -1,5 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { describe, describeNamespace, describeRule, entry, entryDocument, errorDocument, feedDocument } from './atom-xml.ts';
+import {
+  describe,
+  describeNamespace,
+  describeRule,
+  entry,
+  entryDocument,
+  errorDocument,
+  feedDocument,
+} from './atom-xml.ts';
 import type { Frame } from './atom-xml.ts';
 import type { Namespace } from './namespace.ts';
 import type { Node, TopicNode } from './nodes.ts';
@@ -88,7 +96,9 @@ function subscriptionsOf(frame: Frame, topic: TopicNode): readonly Item[] {
 function rulesOf(space: Namespace, frame: Frame, path: string): readonly Item[] | undefined {
   const node = space.node(path);
   if (node?.kind !== 'subscription') return undefined;
-  return node.rules.list().map((rule) => ({ path: `${node.path}/Rules/${rule.name}`, content: describeRule(frame, rule) }));
+  return node.rules
+    .list()
+    .map((rule) => ({ path: `${node.path}/Rules/${rule.name}`, content: describeRule(frame, rule) }));
 }
 
 function page(frame: Frame, path: string, items: readonly Item[], query: URLSearchParams): string {

@@ -1,35 +1,11 @@
 import { Alarm } from './alarm.ts';
-import type { Bodies } from './bodies.ts';
-import type { Consumer, Lock, LockOwner } from './consumer.ts';
+import type { BoxRules, Consumer, Desk, Lock, LockOwner, Place, SessionSlot } from './consumer.ts';
 import { Heap } from './heap.ts';
-import type { Journal } from './journal.ts';
 import { mintToken, tokenKey } from './lock-token.ts';
-import { ACTIVE, DEFERRED, SCHEDULED } from './message.ts';
-import type { Message } from './message.ts';
+import { DEFERRED, SCHEDULED } from './message.ts';
+import type { DeliveredState, Message } from './message.ts';
 import { ReadyList } from './ready-list.ts';
 import { SessionTable } from './sessions.ts';
-import type { SessionSlot } from './sessions.ts';
-import type { Store } from './store.ts';
-
-/** What every box of a broker shares. */
-export interface Desk {
-  readonly store: Store;
-  readonly journal: Journal;
-  readonly bodies: Bodies;
-  /** Epoch in ms. */
-  now(): number;
-}
-
-/** How one box treats its messages. */
-export interface BoxRules {
-  readonly lockDurationMs: number;
-  /** Deliveries after which a message is dead-lettered; `Infinity` in dead-letter boxes. */
-  readonly maxDeliveryCount: number;
-  readonly requiresSession: boolean;
-  /** Where dead messages go; a dead-letter box has none. */
-  readonly deadLetterBox: Box | undefined;
-  readonly deadLetterOnExpiry: boolean;
-}
 
 /** What a box asks the broker to do when a time has come. */
 export interface BoxEvents {
@@ -49,7 +25,7 @@ export interface BoxCounts {
 const STALE_LIMIT = 1_024;
 
 /** One place where messages wait: a queue, a subscription, or a dead-letter queue of either. In memory; the journal has it on disk. */
-export class Box {
+export class Box implements Place {
   readonly id: number;
   readonly path: string;
   readonly rules: BoxRules;
@@ -107,7 +83,7 @@ export class Box {
     } else if (this.sessions !== undefined && message.sessionId !== undefined) {
       const slot = this.sessions.slot(message.sessionId);
       slot.ready.add(message);
-      this.sessions.offer(slot);
+      this.offerSession(slot);
     } else {
       this.#ready.add(message);
     }
@@ -123,7 +99,7 @@ export class Box {
   }
 
   /** Changes the state of a message together with the counts. */
-  restate(message: Message, state: typeof ACTIVE | typeof DEFERRED): void {
+  restate(message: Message, state: DeliveredState): void {
     this.#count(message, -1);
     message.state = state;
     this.#count(message, 1);
@@ -263,6 +239,26 @@ export class Box {
     return slot.lockedUntilMs;
   }
 
+  /** Ends the hold of a session whose messages were given back, and offers it to the next receiver. */
+  freeSession(slot: SessionSlot): void {
+    this.sessions?.free(slot);
+    this.offerSession(slot);
+  }
+
+  /** Offers a session to a receiver, when it has no holder and messages that are still there. */
+  offerSession(slot: SessionSlot): void {
+    if (slot.holder === undefined && this.#firstLive(slot.ready) !== undefined) this.sessions?.offer(slot);
+  }
+
+  /** The session that has waited longest for a receiver, and has messages. */
+  nextSession(): SessionSlot | undefined {
+    for (let slot = this.sessions?.nextAvailable(); slot !== undefined; slot = this.sessions?.nextAvailable()) {
+      if (this.#firstLive(slot.ready) !== undefined) return slot;
+      this.sessions?.withdraw(slot);
+    }
+    return undefined;
+  }
+
   renewSession(slot: SessionSlot): number {
     this.sessions?.extend(slot, this.desk.now() + this.rules.lockDurationMs);
     for (const lock of slot.locks) lock.expiresAtMs = slot.lockedUntilMs;
@@ -292,7 +288,10 @@ export class Box {
   }
 
   #setAlarm(nowMs: number): void {
-    let atMs = Math.min(this.#dueTimes.first()?.dueAtMs ?? Infinity, this.#expiryTimes.first()?.expiresAtMs ?? Infinity);
+    let atMs = Math.min(
+      this.#dueTimes.first()?.dueAtMs ?? Infinity,
+      this.#expiryTimes.first()?.expiresAtMs ?? Infinity,
+    );
     for (const lock of this.#locks.values()) {
       if (lock.session !== undefined) continue;
       atMs = Math.min(atMs, lock.expiresAtMs);
@@ -305,8 +304,10 @@ export class Box {
   /** Drops the times of messages that are gone, when they are the larger part: their own time may be far away. */
   #compact(): void {
     const [active = 0, deferred = 0, scheduled = 0] = this.#counts;
-    if (this.#dueTimes.size > scheduled * 2 + STALE_LIMIT) this.#dueTimes.retain((item) => this.scheduled.has(item.seq));
-    if (this.#expiryTimes.size > (active + deferred) * 2 + STALE_LIMIT) this.#expiryTimes.retain((item) => !item.isGone);
+    if (this.#dueTimes.size > scheduled * 2 + STALE_LIMIT)
+      this.#dueTimes.retain((item) => this.scheduled.has(item.seq));
+    if (this.#expiryTimes.size > (active + deferred) * 2 + STALE_LIMIT)
+      this.#expiryTimes.retain((item) => !item.isGone);
   }
 }
 

@@ -1,4 +1,7 @@
-/** The broker cannot start. `code` is stable: STATE_NEWER, STATE_LOCKED, STATE_UNREADABLE, or the listener's (EADDRINUSE). */
+/**
+ * The broker cannot start or go on. `code` is stable: STATE_NEWER, STATE_LOCKED, STATE_UNREADABLE,
+ * OPTIONS, JOURNAL (later, when it cannot be written), or the listener's (EADDRINUSE).
+ */
 export class BrokerError extends Error {
   readonly code: string;
 

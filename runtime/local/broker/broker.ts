@@ -1,6 +1,7 @@
 import type { Entity } from '../../core/route.ts';
 import { AmqpServer } from './amqp-server.ts';
 import { answerAtom } from './atom.ts';
+import { BrokerError } from './broker-error.ts';
 import { Journal } from './journal.ts';
 import { Namespace } from './namespace.ts';
 import { Port } from './port.ts';
@@ -25,7 +26,7 @@ export interface Broker {
   /** For @azure/service-bus. */
   readonly connectionString: string;
   /** Resolves with the reason when the journal cannot be written any more; the broker has then cut all connections. */
-  readonly failed: Promise<unknown>;
+  readonly failed: Promise<BrokerError>;
   /** Closes connections, commits what was accepted, and ends. Idempotent. */
   close(): Promise<void>;
 }
@@ -41,11 +42,11 @@ const DEFAULT_MAX_MESSAGE_BYTES = 262_144;
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { host = DEFAULT_HOST, maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES, entities } = options;
   const store = new Store(options.stateDir);
-  const failure = Promise.withResolvers<unknown>();
+  const failure = Promise.withResolvers<BrokerError>();
   const journal = new Journal(store, (error) => {
     port.stop();
     port.cutOff();
-    failure.resolve(error);
+    failure.resolve(new BrokerError('JOURNAL', `the broker's journal cannot be written: ${String(error)}`, error));
   });
   const space = openNamespace(store, { store, journal, entities, maxMessageBytes, now: Date.now });
   const amqp = new AmqpServer(space);

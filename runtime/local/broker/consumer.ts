@@ -1,6 +1,43 @@
-import type { Box } from './box.ts';
-import type { Message } from './message.ts';
-import type { SessionSlot } from './sessions.ts';
+import type { Bodies } from './bodies.ts';
+import type { Journal } from './journal.ts';
+import type { DeliveredState, Message } from './message.ts';
+import type { ReadyList } from './ready-list.ts';
+import type { Store } from './store.ts';
+
+/** What every box of a broker shares. */
+export interface Desk {
+  readonly store: Store;
+  readonly journal: Journal;
+  readonly bodies: Bodies;
+  /** Epoch in ms. */
+  now(): number;
+}
+
+/** How one box treats its messages. */
+export interface BoxRules {
+  readonly lockDurationMs: number;
+  /** Deliveries after which a message is dead-lettered; `Infinity` in dead-letter boxes. */
+  readonly maxDeliveryCount: number;
+  readonly requiresSession: boolean;
+  /** Where dead messages go; a dead-letter box has none. */
+  readonly deadLetterBox: Place | undefined;
+  readonly deadLetterOnExpiry: boolean;
+}
+
+/** A box as settlements see it; `Box` says what each step does. */
+export interface Place {
+  readonly id: number;
+  readonly path: string;
+  readonly rules: BoxRules;
+  readonly desk: Desk;
+  arrive(message: Message): void;
+  leave(message: Message): void;
+  putBack(message: Message): void;
+  restate(message: Message, state: DeliveredState): void;
+  unlock(lock: Lock): void;
+  pump(): void;
+  pumpFor(message: Message): void;
+}
 
 /** The locks that end when their connection ends. */
 export type LockOwner = Set<Lock>;
@@ -11,7 +48,7 @@ export interface Lock {
   readonly token: Buffer;
   /** The token as text, for maps. */
   readonly key: string;
-  readonly box: Box;
+  readonly box: Place;
   readonly message: Message;
   readonly owner: LockOwner;
   /** Set when the session's lock covers the message; it then has no end of its own. */
@@ -21,6 +58,16 @@ export interface Lock {
   expiresAtMs: number;
   /** False once it was settled, lost or given back. */
   isHeld: boolean;
+}
+
+/** One session of a box: its messages in order, and who may receive them. */
+export interface SessionSlot {
+  readonly id: string;
+  readonly ready: ReadyList<Message>;
+  /** Messages handed out to the holder. */
+  readonly locks: Set<Lock>;
+  holder: Consumer | undefined;
+  lockedUntilMs: number;
 }
 
 /** A receiver link as a box sees it. */

@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   process.stdout.write(`${JSON.stringify({ port: broker.port, connectionString: broker.connectionString })}\n`);
   const failure = await Promise.race([ended.promise, broker.failed]);
   if (failure !== undefined) {
-    process.stderr.write(`the broker's journal cannot be written: ${String(failure)}\n`);
+    process.stderr.write(`${failure.message}\n`);
     process.exit(3);
   }
   await broker.close();
@@ -32,9 +32,16 @@ async function main(): Promise<void> {
 }
 
 function readOptions(line: string): BrokerOptions {
+  const options = parse(line) as Partial<BrokerOptions> | null;
+  const isComplete =
+    typeof options?.stateDir === 'string' && typeof options.port === 'number' && Array.isArray(options.entities);
+  if (!isComplete) throw new BrokerError('OPTIONS', 'the options need stateDir, port and entities');
+  return options as BrokerOptions;
+}
+
+function parse(line: string): unknown {
   try {
-    const options: BrokerOptions = JSON.parse(line);
-    return options;
+    return JSON.parse(line);
   } catch (error) {
     throw new BrokerError('OPTIONS', 'the first line on stdin must be the options as JSON', error);
   }

@@ -5,9 +5,19 @@ import type { AmqpFault } from './conditions.ts';
 import type { Lock } from './consumer.ts';
 import type { Message } from './message.ts';
 import { encodeDelivery, readDraft } from './message-codec.ts';
-import { RequestError, listField, mapField, numberField, numbersField, optionalText } from './request.ts';
-import { textField, toMap, tokensField } from './request.ts';
-import type { Answer, ManagementRequest } from './request.ts';
+import {
+  RequestError,
+  listField,
+  mapField,
+  numberField,
+  numbersField,
+  optionalText,
+  textField,
+  toMap,
+  tokensField,
+  type Answer,
+  type ManagementRequest,
+} from './request.ts';
 import { publish } from './routing.ts';
 import { abandon, complete, deadLetter, defer } from './settlement.ts';
 import type { Changes, Settled } from './settlement.ts';
@@ -96,7 +106,9 @@ export function receiveDeferred(request: ManagementRequest, answer: Answer): voi
   const { box, body } = request;
   const sessionId = optionalText(body, 'session-id');
   const messages = numbersField(body, 'sequence-numbers').map((seq) => box.deferred.get(seq));
-  const found = messages.filter((message) => message !== undefined && message.sessionId === (sessionId ?? message.sessionId));
+  const found = messages.filter(
+    (message) => message !== undefined && message.sessionId === (sessionId ?? message.sessionId),
+  );
   const deferred = found.filter((message) => message !== undefined);
   if (deferred.length < messages.length) return answer({ status: 404, fault: MESSAGE_NOT_FOUND });
   for (const message of deferred) box.deferred.delete(message.seq);

@@ -2,7 +2,7 @@ import rhea from 'rhea';
 import { SESSION_LOCK_LOST } from './conditions.ts';
 import { numberField, textField } from './request.ts';
 import type { Answer, ManagementRequest } from './request.ts';
-import type { SessionSlot } from './sessions.ts';
+import type { SessionSlot } from './consumer.ts';
 
 /** The session of a request, when the asking connection holds it. */
 function heldSession(request: ManagementRequest): SessionSlot | undefined {

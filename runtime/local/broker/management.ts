@@ -2,14 +2,21 @@ import rhea from 'rhea';
 import type { EventContext, Receiver, Sender, Session } from 'rhea';
 import { entityNotFound } from './conditions.ts';
 import type { LockOwner } from './consumer.ts';
-import { cancelScheduled, peek, receiveDeferred, renewLocks, schedule, updateDisposition } from './management-messages.ts';
+import {
+  cancelScheduled,
+  peek,
+  receiveDeferred,
+  renewLocks,
+  schedule,
+  updateDisposition,
+} from './management-messages.ts';
 import { addRule, enumerateRules, removeRule } from './management-rules.ts';
 import { getSessionState, listSessions, renewSession, setSessionState } from './management-sessions.ts';
 import type { Namespace } from './namespace.ts';
 import { RequestError, optionalText, toMap } from './request.ts';
 import type { ManagementReply, Operation } from './request.ts';
 import { DecodeError } from './amqp-bytes.ts';
-import { presettle } from './rhea-patches.ts';
+import { canQueue, presettle } from './rhea-patches.ts';
 
 /** Requests that a link may have under way. */
 const REQUEST_CREDIT = 500;
@@ -61,8 +68,10 @@ class ReplyLink {
 
   send(properties: Readonly<Record<string, unknown>>, body: unknown): void {
     const sender = this.#find();
-    if (sender === undefined || !sender.is_open()) return;
-    const reply = { correlation_id: this.#request['message_id'], application_properties: properties, body };
+    // A client that asks and never reads the answers loses them, not the broker's memory.
+    if (sender === undefined || !sender.is_open() || !canQueue(sender)) return;
+    const requestId: unknown = this.#request['message_id'];
+    const reply = { correlation_id: requestId, application_properties: properties, body };
     presettle(sender.send(rhea.message.encode(reply), undefined, 0));
   }
 

@@ -1,6 +1,19 @@
-import { DecodeError, encodeCompound, encodeSection, encodeString, encodeSymbol, encodeValue } from './amqp-bytes.ts';
-import { readCompound, readSectionCode, readValue, skipValue } from './amqp-bytes.ts';
-import type { AmqpValue, Cursor } from './amqp-bytes.ts';
+import {
+  asList,
+  asMap,
+  DecodeError,
+  encodeCompound,
+  encodeSection,
+  encodeString,
+  encodeSymbol,
+  encodeValue,
+  readCompound,
+  readSectionCode,
+  readValue,
+  skipValue,
+  type AmqpValue,
+  type Cursor,
+} from './amqp-bytes.ts';
 
 /** Section descriptors of an AMQP 1.0 message (OASIS AMQP 1.0 part 3, section 3.2). */
 const HEADER = 0x70;
@@ -118,9 +131,9 @@ function readAnnotations(cursor: Cursor): Annotations {
 }
 
 function readRecord(cursor: Cursor): readonly AmqpValue[] {
-  const value = readValue(cursor);
-  if (!Array.isArray(value)) throw new DecodeError('expected a list');
-  return value;
+  const list = asList(readValue(cursor));
+  if (list === undefined) throw new DecodeError('expected a list');
+  return list;
 }
 
 interface Identified {
@@ -202,10 +215,11 @@ export function readFacts(raw: Buffer): Facts {
     const code = readSectionCode(cursor);
     if (code > APPLICATION_PROPERTIES) break;
     const value = readValue(cursor);
-    if (code === PROPERTIES && Array.isArray(value)) {
-      for (const [index, name] of PROPERTY_NAMES.entries()) fields.set(name, value[index] ?? null);
-    } else if (code === APPLICATION_PROPERTIES && value instanceof Map) {
-      for (const [key, item] of value) if (typeof key === 'string') properties.set(key, item);
+    if (code === PROPERTIES) {
+      const list = asList(value) ?? [];
+      for (const [index, name] of PROPERTY_NAMES.entries()) fields.set(name, list[index] ?? null);
+    } else {
+      for (const [key, item] of asMap(value) ?? []) if (typeof key === 'string') properties.set(key, item);
     }
   }
   return { fields, properties };

@@ -5,6 +5,8 @@ export const ACTIVE = 0;
 export const DEFERRED = 1;
 export const SCHEDULED = 2;
 export type MessageState = typeof ACTIVE | typeof DEFERRED | typeof SCHEDULED;
+/** States of a message that has been delivered. */
+export type DeliveredState = typeof ACTIVE | typeof DEFERRED;
 
 /** A message in one box. Times are epochs in ms, `Infinity` = never. */
 export interface Message {

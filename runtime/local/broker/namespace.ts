@@ -1,10 +1,11 @@
 import type { Entity, QueueEntity, SubscriptionEntity, TopicEntity } from '../../core/route.ts';
 import { Bodies } from './bodies.ts';
 import { Box } from './box.ts';
-import type { BoxEvents, BoxRules, Desk } from './box.ts';
+import type { BoxEvents } from './box.ts';
+import type { BoxRules } from './consumer.ts';
 import { mintId } from './lock-token.ts';
 import type { Journal } from './journal.ts';
-import type { Node, QueueNode, SubscriptionNode, TopicNode } from './nodes.ts';
+import type { Node, QueueNode, Space, SubscriptionNode, TopicNode } from './nodes.ts';
 import { activate } from './routing.ts';
 import { DEFAULT_RULE, RuleSet } from './rules.ts';
 import type { Rule } from './rules.ts';
@@ -23,7 +24,7 @@ export interface Target {
 }
 
 /** All entities of a broker with their messages. */
-export class Namespace implements Desk {
+export class Namespace implements Space {
   readonly store: Store;
   readonly journal: Journal;
   readonly bodies: Bodies;
@@ -59,7 +60,6 @@ export class Namespace implements Desk {
     return mintId();
   }
 
-  /** The entity of this name, in any case. Subscriptions are `topic/Subscriptions/name`. */
   node(path: string): Node | undefined {
     return this.#nodes.get(path.toLowerCase());
   }
@@ -187,7 +187,5 @@ const BURIAL_RULES: BoxRules = {
 
 /** The journal holds only rules that this program wrote. */
 function parseRule(body: string): Rule {
-  const rule: Rule = JSON.parse(body);
-  return rule;
+  return JSON.parse(body) as Rule;
 }
-

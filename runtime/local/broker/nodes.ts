@@ -1,5 +1,6 @@
 import type { QueueEntity, SubscriptionEntity, TopicEntity } from '../../core/route.ts';
 import type { Box } from './box.ts';
+import type { Desk } from './consumer.ts';
 import type { RuleSet } from './rules.ts';
 import type { SeenIds } from './seen-ids.ts';
 
@@ -37,3 +38,10 @@ export interface TopicNode {
 }
 
 export type Node = QueueNode | SubscriptionNode | TopicNode;
+
+/** The entities of a broker as routing sees them. */
+export interface Space extends Desk {
+  readonly maxMessageBytes: number;
+  /** The entity of this name, in any case. Subscriptions are `topic/Subscriptions/name`. */
+  node(path: string): Node | undefined;
+}

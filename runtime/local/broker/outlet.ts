@@ -1,12 +1,11 @@
 import type { Delivery, EventContext, Sender } from 'rhea';
 import type { Box } from './box.ts';
 import { MESSAGE_LOCK_LOST, SESSION_LOCK_LOST } from './conditions.ts';
-import type { Consumer, Lock, LockOwner } from './consumer.ts';
+import type { Consumer, Lock, LockOwner, SessionSlot } from './consumer.ts';
 import { mintToken, swapGuid } from './lock-token.ts';
 import type { Message } from './message.ts';
 import { encodeDelivery } from './message-codec.ts';
 import { ACCEPTED, answerDrain, isBlocked, rejectedState, roomOf, settleForGood, waitingOf } from './rhea-patches.ts';
-import type { SessionSlot } from './sessions.ts';
 import { abandon, complete, deadLetter, defer, lose, release } from './settlement.ts';
 import type { Changes, Settled } from './settlement.ts';
 
@@ -124,7 +123,6 @@ export class Outlet implements Consumer {
     if (session === undefined || session.holder !== this) return;
     session.holder = undefined;
     for (const lock of [...session.locks]) lose(lock);
-    this.box.sessions?.free(session);
-    this.box.sessions?.offer(session);
+    this.box.freeSession(session);
   }
 }

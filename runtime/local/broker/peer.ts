@@ -1,14 +1,13 @@
 import type { Connection, EventContext, Receiver, Sender, Session, link } from 'rhea';
 import { entityNotFound, notAllowed } from './conditions.ts';
 import type { AmqpFault } from './conditions.ts';
-import type { LockOwner } from './consumer.ts';
+import type { LockOwner, SessionSlot } from './consumer.ts';
 import { openIntake } from './intake.ts';
 import { serveManagement, serveTokens } from './management.ts';
 import type { Namespace, Target } from './namespace.ts';
 import { Outlet } from './outlet.ts';
 import { setAttach } from './rhea-patches.ts';
 import { announceSession, awaitSession, namedSession, wantedSession } from './session-attach.ts';
-import type { SessionSlot } from './sessions.ts';
 import { lose } from './settlement.ts';
 
 const MANAGEMENT_SUFFIX = '/$management';
@@ -58,7 +57,8 @@ export class Peer {
     }
     const node = this.#space.node(address);
     if (node === undefined) return refuse(receiver, entityNotFound(this.#host, address));
-    if (node.kind === 'subscription') return refuse(receiver, notAllowed(`'${address}' is a subscription: send to its topic.`));
+    if (node.kind === 'subscription')
+      return refuse(receiver, notAllowed(`'${address}' is a subscription: send to its topic.`));
     setAttach(receiver, { max_message_size: this.#space.maxMessageBytes });
     openIntake(this.#space, receiver, node);
   }
@@ -72,7 +72,8 @@ export class Peer {
     sender.set_target({ address: sender.target?.address ?? '' });
     if (address === TOKENS_ADDRESS || address.toLowerCase().endsWith(MANAGEMENT_SUFFIX)) return;
     const target = this.#space.target(address);
-    if (target === undefined || target.node.kind === 'topic') return refuse(sender, entityNotFound(this.#host, address));
+    if (target === undefined || target.node.kind === 'topic')
+      return refuse(sender, entityNotFound(this.#host, address));
     const wanted = wantedSession(sender);
     if ((target.box.sessions !== undefined) !== (wanted !== undefined)) return refuse(sender, wrongKind(target));
     if (wanted === undefined) this.#addOutlet(sender, target, undefined);

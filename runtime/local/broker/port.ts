@@ -44,7 +44,13 @@ export class Port {
   async listen(port: number, host: string): Promise<number> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        reject(new BrokerError(error.code ?? 'LISTEN', `the broker cannot listen on ${host}:${port}: ${error.message}`, error));
+        reject(
+          new BrokerError(
+            error.code ?? 'LISTEN',
+            `the broker cannot listen on ${host}:${port}: ${error.message}`,
+            error,
+          ),
+        );
       });
       this.#server.listen(port, host, resolve);
     });

@@ -86,7 +86,11 @@ export function rejectedState(fault: AmqpFault): unknown {
 }
 
 /** Starts the server side of a connection on a socket that something else has accepted. */
-export function acceptSocket(container: Container, socket: Socket, options: Readonly<Record<string, unknown>>): Connection {
+export function acceptSocket(
+  container: Container,
+  socket: Socket,
+  options: Readonly<Record<string, unknown>>,
+): Connection {
   const creator: { create_connection(options: unknown): Connection } = container;
   const connection = creator.create_connection(options);
   connectionOf(connection).accept(socket);
@@ -183,6 +187,11 @@ export function waitingOf(sender: Sender): number {
   return outgoing.next_delivery_id - outgoing.next_pending_delivery;
 }
 
+/** True when rhea has a place for one more delivery; `send` throws without. */
+export function canQueue(sender: Sender): boolean {
+  return linkOf(sender).session.outgoing.available() > 0;
+}
+
 /** Settles a delivery that was sent, and lets rhea free it: it would wait for an answer that never comes. */
 export function settleForGood(delivery: Delivery, state: unknown): void {
   delivery.update(true, state);
@@ -209,4 +218,3 @@ export function answerDrain(sender: Sender): void {
     delete link._get_drain;
   }
 }
-

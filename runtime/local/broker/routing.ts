@@ -5,8 +5,7 @@ import type { Facts, Draft } from './message-codec.ts';
 import { readFacts, readMessageId, withNote, withProperties } from './message-codec.ts';
 import { messageOf } from './message.ts';
 import type { Message } from './message.ts';
-import type { Namespace } from './namespace.ts';
-import type { Node, QueueNode, SubscriptionNode } from './nodes.ts';
+import type { Node, QueueNode, Space, SubscriptionNode } from './nodes.ts';
 import type { Store } from './store.ts';
 
 /** Forwards that one message may take, as on Azure. */
@@ -26,7 +25,7 @@ export type Published = (seqs: readonly number[]) => void;
  * Sends messages to an entity, all or none: through topics, rules and forwards to their boxes, in one transaction.
  * @returns why nothing was sent, or undefined; `done` is then called once
  */
-export function publish(space: Namespace, node: Node, drafts: readonly Draft[], done: Published): AmqpFault | undefined {
+export function publish(space: Space, node: Node, drafts: readonly Draft[], done: Published): AmqpFault | undefined {
   for (const draft of drafts) {
     const fault = refusal(space, node, draft);
     if (fault !== undefined) return fault;
@@ -44,7 +43,7 @@ export function publish(space: Namespace, node: Node, drafts: readonly Draft[], 
 }
 
 /** Sends on the scheduled messages of a box whose time has come. They get new numbers. */
-export function activate(space: Namespace, node: Node, box: Box, messages: readonly Message[]): void {
+export function activate(space: Space, node: Node, box: Box, messages: readonly Message[]): void {
   const route = new Route(space);
   for (const message of messages) {
     const { sessionId, isDurable, priority, ttlMs, notes } = message;
@@ -65,7 +64,7 @@ export function activate(space: Namespace, node: Node, box: Box, messages: reado
 }
 
 /** Why an entity does not take a message. */
-function refusal(space: Namespace, node: Node, draft: Draft): AmqpFault | undefined {
+function refusal(space: Space, node: Node, draft: Draft): AmqpFault | undefined {
   if (draft.raw.length > space.maxMessageBytes) return messageTooLarge(draft.raw.length, space.maxMessageBytes);
   const needsSession = node.kind !== 'topic' && node.entity.requiresSession && node.entity.forwardTo === undefined;
   if (needsSession && draft.sessionId === undefined) {
@@ -76,12 +75,12 @@ function refusal(space: Namespace, node: Node, draft: Draft): AmqpFault | undefi
 
 /** The way of a group of messages from where they were sent to the boxes where they wait. */
 class Route {
-  readonly #space: Namespace;
+  readonly #space: Space;
   readonly #nowMs: number;
   readonly #placements: Placement[] = [];
   readonly #notes: ((store: Store) => void)[] = [];
 
-  constructor(space: Namespace) {
+  constructor(space: Space) {
     this.#space = space;
     this.#nowMs = space.now();
   }

@@ -4,7 +4,8 @@ import type { Box } from './box.ts';
 import { SESSION_TIMEOUT, sessionCannotBeLocked } from './conditions.ts';
 import type { AmqpFault } from './conditions.ts';
 import { setAttach, withholdAttach } from './rhea-patches.ts';
-import type { SessionSlot, SessionWaiter } from './sessions.ts';
+import type { SessionSlot } from './consumer.ts';
+import type { SessionWaiter } from './sessions.ts';
 
 export const SESSION_FILTER = 'com.microsoft:session-filter';
 
@@ -22,7 +23,8 @@ export function wantedSession(sender: Sender): string | null | undefined {
   const value: unknown = filter[SESSION_FILTER];
   if (typeof value === 'string') return value;
   // .NET and Go send a described string; rhea leaves it typed.
-  if (typeof value === 'object' && value !== null && 'value' in value && typeof value.value === 'string') return value.value;
+  if (typeof value === 'object' && value !== null && 'value' in value && typeof value.value === 'string')
+    return value.value;
   return null;
 }
 
@@ -45,7 +47,7 @@ export function announceSession(sender: Sender, slot: SessionSlot, address: stri
  * `grant` is called before the attach goes out. @returns a function that gives the wait up
  */
 export function awaitSession(box: Box, sender: Sender, grant: (slot: SessionSlot) => void): () => void {
-  const free = box.sessions?.nextAvailable();
+  const free = box.nextSession();
   if (free !== undefined) {
     grant(free);
     return () => undefined;

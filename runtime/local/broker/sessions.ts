@@ -1,16 +1,5 @@
-import type { Consumer, Lock } from './consumer.ts';
-import type { Message } from './message.ts';
+import type { Consumer, SessionSlot } from './consumer.ts';
 import { ReadyList } from './ready-list.ts';
-
-/** One session of a box: its messages in order, and who may receive them. */
-export interface SessionSlot {
-  readonly id: string;
-  readonly ready: ReadyList<Message>;
-  /** Messages handed out to the holder. */
-  readonly locks: Set<Lock>;
-  holder: Consumer | undefined;
-  lockedUntilMs: number;
-}
 
 /** A receiver that waits for any session with messages. `grant` is told the session once. */
 export type SessionWaiter = (slot: SessionSlot) => void;
@@ -43,9 +32,8 @@ export class SessionTable {
     return [...this.#slots.keys()];
   }
 
-  /** Offers a session that got messages to a waiting receiver, or keeps it for the next one. */
+  /** Offers a session with messages to a waiting receiver, or keeps it for the next one. */
   offer(slot: SessionSlot): void {
-    if (slot.holder !== undefined || slot.ready.size === 0) return;
     const [waiter] = this.#waiters;
     if (waiter === undefined) {
       this.#available.add(slot);
@@ -59,6 +47,12 @@ export class SessionTable {
   nextAvailable(): SessionSlot | undefined {
     const [slot] = this.#available;
     return slot;
+  }
+
+  /** The session has no message for a receiver after all. */
+  withdraw(slot: SessionSlot): void {
+    this.#available.delete(slot);
+    this.#forgetIdle(slot);
   }
 
   await(waiter: SessionWaiter): void {
@@ -87,11 +81,10 @@ export class SessionTable {
     slot.holder = undefined;
     slot.lockedUntilMs = 0;
     this.#held.delete(slot);
-    this.forgetIdle(slot);
+    this.#forgetIdle(slot);
   }
 
-  /** Drops a session that has neither messages nor holder from memory. */
-  forgetIdle(slot: SessionSlot): void {
+  #forgetIdle(slot: SessionSlot): void {
     if (slot.holder !== undefined || slot.ready.size > 0 || slot.locks.size > 0) return;
     this.#available.delete(slot);
     if (this.#slots.get(slot.id) === slot) this.#slots.delete(slot.id);

@@ -1,7 +1,6 @@
-import type { Box } from './box.ts';
 import { notAllowed } from './conditions.ts';
 import type { AmqpFault } from './conditions.ts';
-import type { Lock } from './consumer.ts';
+import type { Lock, Place } from './consumer.ts';
 import { ACTIVE, DEFERRED } from './message.ts';
 import type { Message } from './message.ts';
 import { withNote, withProperties } from './message-codec.ts';
@@ -36,7 +35,12 @@ export function abandon(lock: Lock, changes: Changes, settled: Settled): void {
   if (isCounted) message.deliveryCount += 1;
   if (isCounted && message.deliveryCount >= box.rules.maxDeliveryCount) {
     const description = `Message could not be consumed after ${box.rules.maxDeliveryCount} delivery attempts.`;
-    bury(box, message, { DeadLetterReason: 'MaxDeliveryCountExceeded', DeadLetterErrorDescription: description }, settled);
+    bury(
+      box,
+      message,
+      { DeadLetterReason: 'MaxDeliveryCountExceeded', DeadLetterErrorDescription: description },
+      settled,
+    );
     return;
   }
   rewrite(box, message, changes, () => {
@@ -85,7 +89,7 @@ function ignore(): void {
 }
 
 /** The message's time to live is over. */
-export function expire(box: Box, message: Message): void {
+export function expire(box: Place, message: Message): void {
   if (box.rules.deadLetterBox !== undefined && box.rules.deadLetterOnExpiry) {
     const description = 'The message expired and was dead lettered.';
     bury(box, message, { DeadLetterReason: 'TTLExpiredException', DeadLetterErrorDescription: description }, ignore);
@@ -98,7 +102,7 @@ export function expire(box: Box, message: Message): void {
 }
 
 /** Writes a message's new state, and its body when properties changed. */
-function rewrite(box: Box, message: Message, changes: Changes, done: () => void): void {
+function rewrite(box: Place, message: Message, changes: Changes, done: () => void): void {
   const { journal, bodies } = box.desk;
   if (Object.keys(changes).length === 0) {
     journal.commit((store) => store.touch(message), done);
@@ -117,7 +121,7 @@ function rewrite(box: Box, message: Message, changes: Changes, done: () => void)
 }
 
 /** Moves a message that is in no list to the dead-letter box. It keeps its number and never expires there. */
-function bury(box: Box, message: Message, changes: Changes, settled: Settled): void {
+function bury(box: Place, message: Message, changes: Changes, settled: Settled): void {
   const grave = box.rules.deadLetterBox;
   if (grave === undefined) return settled();
   const { journal, bodies } = box.desk;

@@ -133,7 +133,8 @@ export class Store {
   /** Messages of a box in order from a number on, with bodies, at most `limit`. */
   page(boxId: number, fromSeq: number, limit: number, sessionId?: string): readonly Message[] {
     const where = sessionId === undefined ? '' : 'AND session_id = ?';
-    const values: SQLInputValue[] = sessionId === undefined ? [boxId, fromSeq, limit] : [boxId, fromSeq, sessionId, limit];
+    const values: SQLInputValue[] =
+      sessionId === undefined ? [boxId, fromSeq, limit] : [boxId, fromSeq, sessionId, limit];
     const sql = `SELECT ${COLUMNS}, raw FROM message WHERE box = ? AND seq >= ? ${where} ORDER BY seq LIMIT ?`;
     const rows: Row[] = this.#prepare(sql).all(...values);
     return rows.map((row) => ({ ...messageOfRow(row), raw: bufferOf(row['raw']) }));

@@ -1,7 +1,19 @@
 import { rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ServiceBusClient } from '@azure/service-bus';
-import { RETRIES, depthOf, plainAdmin, queue, receiveOne, spawnBroker, spawnClient, subscription, tempFolder, topic, until } from './stage.ts';
+import {
+  RETRIES,
+  depthOf,
+  plainAdmin,
+  queue,
+  receiveOne,
+  spawnBroker,
+  spawnClient,
+  subscription,
+  tempFolder,
+  topic,
+  until,
+} from './stage.ts';
 import type { BrokerProcess, LineProcess } from './stage.ts';
 
 const ENTITIES = [
@@ -52,7 +64,8 @@ describe('a broker that is killed', () => {
     const senders = ['work', 'data'].map((entity) => spawnClient(broker.connectionString, 'send', entity, 100_000));
     children.push(...senders);
     const reading = senders.map(async (sender) => {
-      for (let line = await sender.read(); line !== undefined; line = await sender.read()) acknowledged.add(String(line['sent']));
+      for (let line = await sender.read(); line !== undefined; line = await sender.read())
+        acknowledged.add(String(line['sent']));
     });
     await until(() => acknowledged.size > 300, 20_000);
     await broker.process.kill('SIGKILL');
@@ -76,14 +89,17 @@ describe('a broker that is killed', () => {
 
   test('does not bring back what was settled', async () => {
     const client = open();
-    await client.createSender('work').sendMessages(Array.from({ length: 200 }, (_, index) => ({ messageId: `m${index}`, body: index })));
+    await client
+      .createSender('work')
+      .sendMessages(Array.from({ length: 200 }, (_, index) => ({ messageId: `m${index}`, body: index })));
     const drainer = spawnClient(broker.connectionString, 'drain', 'work', 8);
     children.push(drainer);
     const completed = new Set<unknown>();
     while (completed.size < 60) completed.add((await drainer.read())?.['completed']);
     await broker.process.kill('SIGKILL');
     await drainer.kill('SIGKILL');
-    for (let line = await drainer.read(); line !== undefined; line = await drainer.read()) completed.add(line['completed']);
+    for (let line = await drainer.read(); line !== undefined; line = await drainer.read())
+      completed.add(line['completed']);
     broker = await spawnBroker(stateDir, ENTITIES, broker.port);
     const { active } = await depth();
     const receiver = open().createReceiver('work', { receiveMode: 'receiveAndDelete' });
@@ -146,7 +162,8 @@ test('two client processes share a queue, and what one leaves the other gets', a
   children.push(sender, ...drainers);
   const completed: unknown[] = [];
   const reading = drainers.map(async (drainer) => {
-    for (let line = await drainer.read(); line !== undefined; line = await drainer.read()) completed.push(line['completed']);
+    for (let line = await drainer.read(); line !== undefined; line = await drainer.read())
+      completed.push(line['completed']);
   });
   await until(() => completed.length > 50, 15_000);
   await drainers[0]?.kill('SIGKILL');

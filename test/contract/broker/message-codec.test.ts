@@ -1,7 +1,13 @@
 import rhea from 'rhea';
 import { describe, expect, test } from 'vitest';
 import { DecodeError, encodeValue, readValue } from '../../../runtime/local/broker/amqp-bytes.ts';
-import { encodeDelivery, readBatch, readDraft, readFacts, withProperties } from '../../../runtime/local/broker/message-codec.ts';
+import {
+  encodeDelivery,
+  readBatch,
+  readDraft,
+  readFacts,
+  withProperties,
+} from '../../../runtime/local/broker/message-codec.ts';
 
 const { types, message } = rhea;
 const mintId = (): string => 'minted';
@@ -12,7 +18,8 @@ function roundTrip(value: unknown): unknown {
 
 describe('values', () => {
   test('are read as rhea writes them', () => {
-    const writer = new (Object(types).Writer)();
+    const { Writer } = types as unknown as { Writer: new () => { write(value: unknown): void; toBuffer(): Buffer } };
+    const writer = new Writer();
     const value = {
       text: 'ä'.repeat(200),
       small: 1,
@@ -102,27 +109,46 @@ describe('a draft', () => {
 
 test('a batch is taken apart', () => {
   const parts = [message.encode({ body: 1 }), message.encode({ body: 2 })];
-  const batch = message.encode({ message_id: 'first', body: message.data_sections(parts) });
+  const batch = message.encode({ message_id: 'first', body: message.data_sections(parts) as unknown });
   expect(readBatch(batch)).toEqual(parts);
 });
 
 test('properties are set, replaced and kept beside each other', () => {
-  const encoded = message.encode({ message_id: 'm', application_properties: { a: types.wrap_int(-3), b: 'old' }, body: 'x' });
+  const encoded = message.encode({
+    message_id: 'm',
+    application_properties: { a: types.wrap_int(-3), b: 'old' },
+    body: 'x',
+  });
   const { raw } = readDraft(encoded, mintId);
   const changed = withProperties(raw, { b: 'new', c: 4, d: true });
   expect(message.decode(changed)).toMatchObject({ message_id: 'm', body: 'x' });
   expect(message.decode(changed)['application_properties']).toEqual({ a: -3, b: 'new', c: 4, d: true });
   const { raw: plain } = readDraft(message.encode({ body: 'x' }), mintId);
-  expect(message.decode(withProperties(plain, { b: 1 }))).toMatchObject({ body: 'x', application_properties: { b: 1 } });
+  expect(message.decode(withProperties(plain, { b: 1 }))).toMatchObject({
+    body: 'x',
+    application_properties: { b: 1 },
+  });
   expect(withProperties(plain, {})).toBe(plain);
 });
 
 test('a delivery carries header and annotations of the broker', () => {
   const draft = readDraft(message.encode({ message_annotations: { 'x-opt-partition-key': 'k' }, body: 'b' }), mintId);
-  const stamp = { ...draft, seq: 2 ** 40 + 1, enqueueSeq: 3, enqueuedAtMs: 1_700_000_000_123, deliveryCount: 300, state: 1 };
+  const stamp = {
+    ...draft,
+    seq: 2 ** 40 + 1,
+    enqueueSeq: 3,
+    enqueuedAtMs: 1_700_000_000_123,
+    deliveryCount: 300,
+    state: 1,
+  };
   for (const ttlMs of [undefined, 70_000]) {
     const decoded = message.decode(encodeDelivery({ ...stamp, ttlMs, priority: 5 }, draft.raw, 1_700_000_000_999));
-    expect(decoded).toMatchObject({ delivery_count: 300, priority: 5, body: 'b', ...(ttlMs === undefined ? {} : { ttl: ttlMs }) });
+    expect(decoded).toMatchObject({
+      delivery_count: 300,
+      priority: 5,
+      body: 'b',
+      ...(ttlMs === undefined ? {} : { ttl: ttlMs }),
+    });
     expect(decoded['message_annotations']).toEqual({
       'x-opt-sequence-number': 2 ** 40 + 1,
       'x-opt-enqueue-sequence-number': 3,
@@ -135,7 +161,10 @@ test('a delivery carries header and annotations of the broker', () => {
 });
 
 test('facts for rules are the properties by name', () => {
-  const { raw } = readDraft(message.encode({ message_id: 'm', subject: 's', application_properties: { n: 1 }, body: 1 }), mintId);
+  const { raw } = readDraft(
+    message.encode({ message_id: 'm', subject: 's', application_properties: { n: 1 }, body: 1 }),
+    mintId,
+  );
   const { fields, properties } = readFacts(raw);
   expect([fields.get('message-id'), fields.get('label'), properties.get('n')]).toEqual(['m', 's', 1]);
 });

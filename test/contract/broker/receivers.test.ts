@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ServiceBusClient, ServiceBusReceivedMessage, ServiceBusReceiver } from '@azure/service-bus';
-import { Stage, queue, receiveOne, spawnClient, until } from './stage.ts';
+import { bodiesOf, Stage, queue, receiveOne, spawnClient, until } from './stage.ts';
 
 let stage: Stage;
 let client: ServiceBusClient;
@@ -58,9 +58,9 @@ describe('subscribe', () => {
     const bodies = Array.from({ length: 30 }, (_, index) => Buffer.alloc(200_000, index));
     for (const body of bodies) await sender.sendMessages({ body });
     const got = await consume(client.createReceiver('large'), 30, 16);
-    expect(got.map((body) => Buffer.compare(Buffer.from(String(body)), Buffer.from(String(bodies[got.indexOf(body)]))))).toEqual(
-      bodies.map(() => 0),
-    );
+    expect(
+      got.map((body) => Buffer.compare(Buffer.from(String(body)), Buffer.from(String(bodies[got.indexOf(body)])))),
+    ).toEqual(bodies.map(() => 0));
   });
 
   test('one slow message stops its own receiver at the window, not the queue', async () => {
@@ -111,11 +111,13 @@ describe('drain', () => {
     const bodies: unknown[] = [];
     await until(async () => {
       const messages = await receiver.receiveMessages(7, { maxWaitTimeInMs: 20 });
-      bodies.push(...messages.map((message) => message.body));
+      bodies.push(...bodiesOf(messages));
       return bodies.length >= total;
     }, 20_000);
     await sending;
-    expect(bodies.toSorted((one, other) => Number(one) - Number(other))).toEqual(Array.from({ length: total }, (_, index) => index));
+    expect(bodies.toSorted((one, other) => Number(one) - Number(other))).toEqual(
+      Array.from({ length: total }, (_, index) => index),
+    );
   });
 });
 

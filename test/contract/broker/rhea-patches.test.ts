@@ -60,7 +60,8 @@ async function open(options: Record<string, unknown> = {}): Promise<{ connection
 }
 
 async function event(emitter: Connection | Sender | Receiver, name: string): Promise<EventContext> {
-  const [context]: EventContext[] = await once(emitter, name);
+  const values: unknown[] = await once(emitter, name);
+  const context = values[0] as EventContext | undefined;
   if (context === undefined) throw new Error(`${name} came without context`);
   return context;
 }
@@ -72,7 +73,14 @@ async function openReceiver(
 ): Promise<{ sender: Sender; receiver: Receiver }> {
   const { connection } = await open(options);
   const opened = event(connection, 'sender_open');
-  const settings: ReceiverOptions = { source: 'q', credit_window: 0, autoaccept: false, rcv_settle_mode: 1, snd_settle_mode: 0, ...fields };
+  const settings: ReceiverOptions = {
+    source: 'q',
+    credit_window: 0,
+    autoaccept: false,
+    rcv_settle_mode: 1,
+    snd_settle_mode: 0,
+    ...fields,
+  };
   const receiver = client.open_receiver(settings);
   const { sender } = await opened;
   if (sender === undefined) throw new Error('no sender');
@@ -238,8 +246,8 @@ test('acknowledgeReads answers a read that produced nothing with an empty frame'
   await event(client, 'connection_open');
   acknowledgeReads(connection, socket);
   const writtenBytes = socket.bytesWritten;
-  const raw: { socket?: Socket } = Object(client);
-  raw.socket?.write(Buffer.from([0, 0, 0, 8, 2, 0, 0, 0]));
+  const internals: unknown = client;
+  (internals as { socket: Socket }).socket.write(Buffer.from([0, 0, 0, 8, 2, 0, 0, 0]));
   await until(() => socket.bytesWritten > writtenBytes);
   expect(socket.bytesWritten - writtenBytes).toBe(8);
 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ServiceBusClient } from '@azure/service-bus';
-import { Stage, queue, receiveOne, subscription, topic, until } from './stage.ts';
+import { bodiesOf, Stage, queue, receiveOne, subscription, topic, until } from './stage.ts';
 
 let stage: Stage;
 let client: ServiceBusClient;
@@ -32,7 +32,7 @@ describe('a named session', () => {
     const other = stage.client().acceptSession('named', 'a');
     await expect(other).rejects.toMatchObject({ code: 'SessionCannotBeLocked' });
     const messages = await session.receiveMessages(2, { maxWaitTimeInMs: 2_000 });
-    expect(messages.map((message) => message.body)).toEqual([1, 3]);
+    expect(bodiesOf(messages)).toEqual([1, 3]);
     for (const message of messages) await session.completeMessage(message);
     await session.close();
     const again = await client.acceptSession('named', 'a');
@@ -60,9 +60,9 @@ describe('a named session', () => {
     await session.close();
     const again = await client.acceptSession('order', 'x');
     const messages = await again.receiveMessages(2, { maxWaitTimeInMs: 2_000 });
-    expect(messages.map((message) => [message.body, message.deliveryCount])).toEqual([
-      [1, 1],
-      [2, 0],
+    expect(messages).toMatchObject([
+      { body: 1, deliveryCount: 1 },
+      { body: 2, deliveryCount: 0 },
     ]);
     for (const message of messages) await again.completeMessage(message);
     await again.close();

@@ -117,7 +117,8 @@ export class Stage {
 /** The administration client over plain HTTP: 7.9.5 knows only https. */
 export function plainAdmin(connectionString: string): ServiceBusAdministrationClient {
   const admin = new ServiceBusAdministrationClient(connectionString);
-  const { pipeline }: { pipeline?: { addPolicy(policy: unknown): void } } = Object(admin);
+  const internals: unknown = admin;
+  const { pipeline } = internals as { pipeline?: { addPolicy(policy: unknown): void } };
   pipeline?.addPolicy({
     name: 'plain-http',
     sendRequest(request: HttpRequest, next: (request: HttpRequest) => unknown): unknown {
@@ -159,6 +160,11 @@ export async function receiveOne(receiver: ServiceBusReceiver): Promise<ServiceB
   return message;
 }
 
+/** What messages carry. The client types bodies as any. */
+export function bodiesOf(messages: readonly { readonly body: unknown }[]): readonly unknown[] {
+  return messages.map((message) => message.body);
+}
+
 /** Asks again until the condition holds. Fails after `limitMs`. */
 export async function until(isTrue: () => boolean | Promise<boolean>, limitMs = 5_000): Promise<void> {
   const deadlineMs = performance.now() + limitMs;
@@ -188,8 +194,8 @@ export class LineProcess {
 
   /** The next line as JSON, `undefined` at the end. */
   async read(): Promise<Record<string, unknown> | undefined> {
-    const { value, done } = await this.#lines.next();
-    return done === true ? undefined : JSON.parse(value);
+    const next = await this.#lines.next();
+    return next.done === true ? undefined : (JSON.parse(next.value) as Record<string, unknown>);
   }
 
   /** Waits for the exit. @returns its code and signal */

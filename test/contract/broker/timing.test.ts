@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ServiceBusClient } from '@azure/service-bus';
-import { Stage, queue, receiveOne, until } from './stage.ts';
+import { bodiesOf, Stage, queue, receiveOne, until } from './stage.ts';
 
 let stage: Stage;
 let client: ServiceBusClient;
@@ -11,6 +11,7 @@ beforeAll(async () => {
     queue('cancel'),
     queue('lives'),
     queue('default', { defaultTtlMs: 300 }),
+    queue('window', { duplicateDetectionMs: 300 }),
     queue('dropped', { deadLetterOnExpiry: false }),
   );
   client = stage.client();
@@ -82,4 +83,20 @@ describe('time to live', () => {
     await until(async () => (await stage.depth('dropped')).active === 0);
     expect((await stage.depth('dropped')).deadLetter).toBe(0);
   });
+});
+
+test('a duplicate is a new message again when the window is over', async () => {
+  const sender = client.createSender('window');
+  await sender.sendMessages([
+    { messageId: 'a', body: 1 },
+    { messageId: 'a', body: 2 },
+  ]);
+  expect((await stage.depth('window')).active).toBe(1);
+  await until(async () => {
+    await sender.sendMessages({ messageId: 'a', body: 3 });
+    return (await stage.depth('window')).active === 2;
+  });
+  const receiver = client.createReceiver('window', { receiveMode: 'receiveAndDelete' });
+  const messages = await receiver.receiveMessages(2, { maxWaitTimeInMs: 2_000 });
+  expect(bodiesOf(messages)).toEqual([1, 3]);
 });

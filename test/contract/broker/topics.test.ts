@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ServiceBusClient } from '@azure/service-bus';
-import { Stage, queue, receiveOne, subscription, topic, until } from './stage.ts';
+import { bodiesOf, Stage, queue, receiveOne, subscription, topic, until } from './stage.ts';
 
 let stage: Stage;
 let client: ServiceBusClient;
@@ -32,8 +32,8 @@ describe('a topic', () => {
     await client.createSender('data').sendMessages([{ body: 1 }, { body: 2 }]);
     const own = await client.createReceiver('data', 'own').receiveMessages(2, { maxWaitTimeInMs: 2_000 });
     const forwarded = await client.createReceiver('ingest').receiveMessages(2, { maxWaitTimeInMs: 2_000 });
-    expect(own.map((message) => message.body)).toEqual([1, 2]);
-    expect(forwarded.map((message) => message.body)).toEqual([1, 2]);
+    expect(bodiesOf(own)).toEqual([1, 2]);
+    expect(bodiesOf(forwarded)).toEqual([1, 2]);
     expect(await stage.depth('data/Subscriptions/lake')).toMatchObject({ active: 0, stranded: 0 });
     const [copy] = forwarded;
     expect(copy?.enqueuedSequenceNumber).toBeLessThan(copy?.sequenceNumber?.toNumber() ?? 0);
@@ -58,7 +58,10 @@ describe('a topic', () => {
 describe('forwarding', () => {
   test('goes over several queues, and duplicates end at the one that detects them', async () => {
     const sender = client.createSender('first');
-    await sender.sendMessages([{ messageId: 'x', body: 1 }, { messageId: 'x', body: 2 }]);
+    await sender.sendMessages([
+      { messageId: 'x', body: 1 },
+      { messageId: 'x', body: 2 },
+    ]);
     expect((await receiveOne(client.createReceiver('third'))).body).toBe(1);
     expect((await stage.depth('third')).active).toBe(1);
     expect((await stage.depth('first')).active).toBe(0);
@@ -84,8 +87,8 @@ describe('forwarding', () => {
 
 /** The type of the package lacks this method of the rule manager. */
 async function rulesOf(topicName: string, name: string): Promise<unknown> {
-  const manager: { getRules?: () => Promise<unknown> } = Object(client.createRuleManager(topicName, name));
-  return manager.getRules?.();
+  const manager: unknown = client.createRuleManager(topicName, name);
+  return (manager as { getRules(): Promise<unknown> }).getRules();
 }
 
 describe('rules', () => {
@@ -107,13 +110,17 @@ describe('rules', () => {
     ]);
     const receiver = client.createReceiver('rules', 'some', { receiveMode: 'receiveAndDelete' });
     const messages = await receiver.receiveMessages(2, { maxWaitTimeInMs: 2_000 });
-    expect(messages.map((message) => message.body)).toEqual(['red car', 'big car']);
+    expect(bodiesOf(messages)).toEqual(['red car', 'big car']);
     await until(async () => (await stage.depth('rules/Subscriptions/some')).active === 0);
   });
 
   test('are listed by name', async () => {
     expect(await rulesOf('rules', 'some')).toMatchObject([
-      { name: 'big', filter: { sqlExpression: "size > 10 AND sys.Label = 'car'" }, action: { sqlExpression: 'SET seen = 1' } },
+      {
+        name: 'big',
+        filter: { sqlExpression: "size > 10 AND sys.Label = 'car'" },
+        action: { sqlExpression: 'SET seen = 1' },
+      },
       { name: 'red', filter: { subject: 'car', applicationProperties: { colour: 'red' } } },
     ]);
     const listed: unknown[] = [];

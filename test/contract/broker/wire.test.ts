@@ -24,7 +24,8 @@ afterEach(async () => {
 });
 
 async function event(emitter: Sender | Receiver, name: string): Promise<EventContext> {
-  const [context]: EventContext[] = await once(emitter, name);
+  const values: unknown[] = await once(emitter, name);
+  const context = values[0] as EventContext | undefined;
   if (context === undefined) throw new Error(`${name} came without context`);
   return context;
 }
@@ -51,7 +52,12 @@ const APPLICATION = Buffer.from(
 );
 
 test('what a sender wrote arrives bit for bit, from the properties on', async () => {
-  const raw = Buffer.concat([PROPERTIES, APPLICATION, Buffer.from('005375a003010203', 'hex'), Buffer.from('005378c10100', 'hex')]);
+  const raw = Buffer.concat([
+    PROPERTIES,
+    APPLICATION,
+    Buffer.from('005375a003010203', 'hex'),
+    Buffer.from('005378c10100', 'hex'),
+  ]);
   const header = Buffer.from('005370c0020141', 'hex');
   const sender = await openSender('q');
   sender.send(Buffer.concat([header, raw]), undefined, 0);
@@ -78,14 +84,18 @@ test('bytes that are no message are refused, and the broker goes on', async () =
 test('a batch that holds something else is refused whole', async () => {
   const sender = await openSender('q');
   const good = rhea.message.encode({ body: 1 });
-  const batch = rhea.message.encode({ body: rhea.message.data_sections([good, Buffer.from('bad')]) });
+  const batch = rhea.message.encode({ body: rhea.message.data_sections([good, Buffer.from('bad')]) as unknown });
   sender.send(batch, undefined, 0x80013700);
   await once(sender, 'rejected');
   expect((await stage.depth('q')).active).toBe(0);
 });
 
 test('a peer that speaks no AMQP loses its connection, and the broker goes on', async () => {
-  for (const text of ['AMQPnonsense and more of it', 'AMQP\u0000\u0001\u0000\u0000\u00ff\u00ff\u00ff\u00ff', '\u0016\u0003\u0001']) {
+  for (const text of [
+    'AMQPnonsense and more of it',
+    'AMQP\u0000\u0001\u0000\u0000\u00ff\u00ff\u00ff\u00ff',
+    '\u0016\u0003\u0001',
+  ]) {
     const socket = connect(stage.port, '127.0.0.1');
     socket.on('error', () => undefined);
     socket.write(Buffer.from(text, 'latin1'));
@@ -109,8 +119,8 @@ test('a session goes to the next receiver when the one that waited for it is dea
   openSessionReceiver(null);
   // The answer to a later link shows that the broker has seen the first.
   await openSender('q');
-  const raw: { socket?: { destroy(): void } } = Object(connection);
-  raw.socket?.destroy();
+  const internals: unknown = connection;
+  (internals as { socket: { destroy(): void } }).socket.destroy();
   const client = stage.client();
   await until(async () => (await stage.depth('s')).active === 0);
   await client.createSender('s').sendMessages({ body: 1, sessionId: 'left' });
