@@ -1,3 +1,4 @@
+import { trimOldest } from '../core/bounded.ts';
 import { type Candidate, decodeCheckpoint, isAfter } from '../core/checkpoint.ts';
 import { ITEM_HASH_DIGITS, itemKey, prefixEnd, USER_HASH_DIGITS, type HashedKey } from '../core/keys.ts';
 import type { Cache, Digest, Rows } from '../ports.ts';
@@ -218,13 +219,6 @@ export class Checkpoints {
     this.#largeUsers.add(user);
     trimOldest(this.#largeUsers, LARGE_USERS_LIMIT);
   }
-}
-
-/** Maps and sets keep the order of insertion. */
-function trimOldest(held: Map<string, unknown> | Set<string>, limit: number): void {
-  if (held.size <= limit) return;
-  const oldest = held.keys().next();
-  if (oldest.done !== true) held.delete(oldest.value);
 }
 
 /** Key in the cache tiers. The braces keep one user's keys in one Redis slot, so that a page is one MGET on a cluster. */

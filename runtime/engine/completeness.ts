@@ -1,3 +1,4 @@
+import { trimOldest } from '../core/bounded.ts';
 import { envelopeObject } from '../core/lake-name.ts';
 import type { Lake, Meter } from '../ports.ts';
 
@@ -93,7 +94,8 @@ export class Completeness {
   /** The broker confirmed the settlement of an envelope; `known` of its items belong to others. */
   settled(envelope: EnvelopeRef, known: number): void {
     if (this.#settled.has(envelope.envelopeId)) return;
-    this.#rememberSettled(envelope.envelopeId);
+    this.#settled.add(envelope.envelopeId);
+    trimOldest(this.#settled, SETTLED_REMEMBERED);
     this.add('settled', envelope.items, envelope.minerName);
     this.add('known', known, envelope.minerName);
     this.#unaudited.push(envelope);
@@ -121,23 +123,26 @@ export class Completeness {
     return this.#sends.size;
   }
 
-  /** Reads the objects of the envelopes settled since the last audit and counts their rows. */
+  /**
+   * Reads the objects of the envelopes settled since the last audit and counts their rows.
+   * @throws the lake's error; what was not read is left to the next audit.
+   */
   async audit(): Promise<void> {
     while (this.#unaudited.length > 0) {
       await Promise.all(this.#unaudited.splice(0, AUDIT_READS).map((envelope) => this.#auditOne(envelope)));
     }
   }
 
-  async #auditOne({ minerName, composedAtMs, envelopeId }: EnvelopeRef): Promise<void> {
-    const text = await this.#lake.read(envelopeObject(minerName, composedAtMs, envelopeId));
-    if (text !== undefined) this.add('lake', countLines(text), minerName);
-  }
-
-  #rememberSettled(envelopeId: string): void {
-    this.#settled.add(envelopeId);
-    if (this.#settled.size <= SETTLED_REMEMBERED) return;
-    const oldest = this.#settled.values().next();
-    if (oldest.done !== true) this.#settled.delete(oldest.value);
+  async #auditOne(envelope: EnvelopeRef): Promise<void> {
+    const { minerName, composedAtMs, envelopeId } = envelope;
+    try {
+      const text = await this.#lake.read(envelopeObject(minerName, composedAtMs, envelopeId));
+      if (text !== undefined) this.add('lake', countLines(text), minerName);
+    } catch (error) {
+      // Not looked at is not the same as not there: the next audit asks again.
+      this.#unaudited.push(envelope);
+      throw error;
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import { trimOldest } from '../core/bounded.ts';
 import { blockCalls, type BudgetState, FRESH_BUDGET, type Rate, takeCall } from '../core/budget.ts';
 import type { Usage } from '../core/upstream.ts';
 import type { Clock } from '../ports.ts';
@@ -89,8 +90,6 @@ export class Limits {
   #setUser(userId: string, state: BudgetState): void {
     this.#users.delete(userId);
     this.#users.set(userId, state);
-    if (this.#users.size <= USERS_LIMIT) return;
-    const oldest = this.#users.keys().next();
-    if (oldest.done !== true) this.#users.delete(oldest.value);
+    trimOldest(this.#users, USERS_LIMIT);
   }
 }

@@ -122,7 +122,8 @@ class Slice {
         if (!(error instanceof Fault)) throw error;
         const goesOn = await this.#treat(error, attempt, user, lock);
         if (!goesOn) return;
-        attempt += 1;
+        // Waits, restarts and smaller pages are not attempts that failed.
+        if (error.treatment === 'retry') attempt += 1;
       }
     }
     await this.finish(nextSlice(this.#run, clock.now()));

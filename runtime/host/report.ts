@@ -86,6 +86,8 @@ export interface OnceResult extends Counters {
   readonly durationMs: number;
   readonly pages: number;
   readonly firstItemMs: number;
+  /** CPU time of the mining process, its threads included; broker, Redis and simulator have their own. */
+  readonly cpuMs: number;
   readonly peakRssBytes: number;
   /** Against the ground truth of the simulator; absent for other upstreams. */
   readonly lost?: number;

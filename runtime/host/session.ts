@@ -129,6 +129,7 @@ export class Session {
       durationMs: Date.now() - this.#startedAtMs,
       pages,
       firstItemMs: firstItemAtMs === 0 ? 0 : firstItemAtMs - this.#startedAtMs,
+      cpuMs: Math.round((process.cpuUsage().user + process.cpuUsage().system) / 1000),
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     };
   }

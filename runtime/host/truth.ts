@@ -15,14 +15,18 @@ export interface TruthResult {
 
 /** Compares the lake, read back from its objects, with everything that the simulator served in whole answers. */
 export async function compareWithTruth(simulatorUrl: string, lake: Lake, digest: Digest): Promise<TruthResult> {
-  const { versions, duplicate } = await readLake(lake);
+  const { versions, duplicate } = await readLake(lake, digest);
   let lost = 0;
   for await (const line of truthLines(simulatorUrl)) {
     const served = parseServed(line) as { miner: string; userId: string; id: string; data: unknown };
-    const version = digest.sha256(versionText(served.data), VERSION_DIGITS);
+    const version = contentHash(digest, served.data);
     if (!versions.has(JSON.stringify([served.miner, served.userId, served.id, version]))) lost += 1;
   }
   return { lost, duplicate };
+}
+
+function contentHash(digest: Digest, data: unknown): string {
+  return digest.sha256(versionText(data), VERSION_DIGITS);
 }
 
 async function* truthLines(simulatorUrl: string): AsyncIterable<string> {
@@ -35,20 +39,23 @@ interface LakeRow {
   readonly miner: string;
   readonly userId: string;
   readonly id: string;
-  readonly version: string;
-  readonly late: boolean;
   readonly observedAt: string;
+  readonly data: unknown;
 }
 
-/** Every version in the lake, and how many rows repeat the version before them. */
-async function readLake(lake: Lake): Promise<{ versions: Set<string>; duplicate: number }> {
+/**
+ * Every version in the lake, and how many rows repeat the version before them. Versions are taken of the data that lies
+ * there, never of what the row says of itself: a row whose data was spoilt on the way is a lost one.
+ */
+async function readLake(lake: Lake, digest: Digest): Promise<{ versions: Set<string>; duplicate: number }> {
   const versions = new Set<string>();
   const histories = new Map<string, { observedAt: string; version: string }[]>();
   for await (const name of lake.list(lakePrefix())) {
     const text = (await lake.read(name)) ?? '';
     for (const line of text.split('\n')) {
       if (line === '') continue;
-      const { miner, userId, id, version, observedAt } = JSON.parse(line) as LakeRow;
+      const { miner, userId, id, observedAt, data } = parseServed(line) as LakeRow;
+      const version = contentHash(digest, data);
       versions.add(JSON.stringify([miner, userId, id, version]));
       const key = JSON.stringify([miner, userId, id]);
       const history = histories.get(key);

@@ -218,8 +218,7 @@ describe('a version on its way', () => {
     checkpoints.sent(MINER, sighting('a'));
     // Another process has brought a newer version, and the tiers have been emptied.
     await claim(checkpoints, items, 'a', 'v2', 2);
-    const keys = [...[memory, redis]];
-    for (const tier of keys) await tier.deleteMany([`c1:{${checkpoints.userHash('u1')}}:chats:${rowEnd(checkpoints, 'a')}`]);
+    for (const tier of [memory, redis]) await tier.deleteMany([`c1:{${checkpoints.userHash('u1')}}:chats:${rowEnd(checkpoints, 'a')}`]);
     expect(await checkpoints.seen(MINER, [sighting('a', 'v1'), sighting('a', 'v2')], TTL_MS)).toEqual([false, true]);
   });
 
@@ -263,7 +262,8 @@ describe('the cache', () => {
     await claim(checkpoints, items, 'a', 'v1', 1);
     const scan = items.scan.bind(items);
     items.scan = async function* (...args) {
-      const rows = await Array.fromAsync(scan(...args));
+      const rows: StoredRow[] = [];
+      for await (const row of scan(...args)) rows.push(row);
       await checkpoints.ingested([ingestedItem(checkpoints, 'a', 'v2', 2)], TTL_MS);
       yield* rows;
     };

@@ -9,12 +9,13 @@ const envelope = (envelopeId: string, items: number): EnvelopeRef => ({
 
 function rig() {
   const lake = new MemoryLake();
-  const metered: Record<string, number> = {};
-  const completeness = new Completeness({
-    lake,
-    meter: { count: (name, value, labels) => (metered[`${labels?.['minerName']}.${name}`] ??= 0) + value },
-  });
-  return { lake, completeness, counters: completeness.counters };
+  const metered = new Map<string, number>();
+  const count = (name: string, value: number, labels?: Readonly<Record<string, string>>): void => {
+    const key = `${labels?.['minerName']}.${name}`;
+    metered.set(key, (metered.get(key) ?? 0) + value);
+  };
+  const completeness = new Completeness({ lake, meter: { count } });
+  return { lake, metered, completeness, counters: completeness.counters };
 }
 
 /** Puts an object with `rows` rows there. */
@@ -89,6 +90,32 @@ describe('sent and settled', () => {
       expect(counters.settled, order.join()).toBe(2);
       expect(counters.settled, order.join()).toBe(counters.sent + counters.recovered);
     }
+  });
+});
+
+describe('every count', () => {
+  it('goes to the meter with the name of its miner', () => {
+    const { completeness, metered } = rig();
+    completeness.add('fetched', 5, 'chats');
+    completeness.add('fetched', 2, 'fans');
+    completeness.settled(envelope('e1', 3), 1);
+    expect(Object.fromEntries(metered)).toEqual({
+      ...{ 'chats.fetched': 5, 'fans.fetched': 2, 'chats.settled': 3, 'chats.known': 1, 'chats.recovered': 3 },
+    });
+  });
+});
+
+describe('settledByDepth', () => {
+  it('settles what the broker acknowledged and the ledger has, once', async () => {
+    const { completeness, counters } = rig();
+    for (const id of ['e1', 'e2', 'e3']) completeness.sending(envelope(id, 3));
+    for (const id of ['e1', 'e2']) completeness.acknowledged(envelope(id, 3));
+    const ownedOf = async (id: string): Promise<number | undefined> => (id === 'e1' ? 2 : undefined);
+    await completeness.settledByDepth(ownedOf);
+    await completeness.settledByDepth(ownedOf);
+    completeness.settled(envelope('e1', 3), 1);
+    expect(counters).toMatchObject({ sent: 6, settled: 3, known: 1, recovered: 0 });
+    expect(completeness.unsettled()).toBe(2);
   });
 });
 

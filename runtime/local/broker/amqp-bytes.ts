@@ -9,6 +9,7 @@ export interface Cursor {
   at: number;
 }
 
+/** A value with a descriptor, which says what the value means. */
 export interface Described {
   readonly descriptor: AmqpValue;
   readonly value: AmqpValue;
@@ -254,6 +255,7 @@ export function encodeValue(value: unknown): Buffer {
   return encodeString(JSON.stringify(value));
 }
 
+/** A 64-bit integer, from a safe one. */
 export function encodeLong(value: number): Buffer {
   return encodeEight(0x81, (bytes) => bytes.writeBigInt64BE(BigInt(value), 1));
 }

@@ -24,6 +24,7 @@ function element(name: string, value: string | number | boolean | undefined): st
   return value === undefined ? '' : `<${name}>${escapeXml(String(value))}</${name}>`;
 }
 
+/** Text for element content and attributes. */
 export function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
@@ -51,6 +52,7 @@ export function errorDocument(status: number, detail: string): string {
   return `<?xml version="1.0" encoding="utf-8"?><Error>${element('Code', status)}${element('Detail', detail)}</Error>`;
 }
 
+/** One entry: an entity's path and its description. `attributes` are those of the element. */
 export function entry(frame: Frame, path: string, content: string, attributes = ''): string {
   const times = element('published', dateOf(frame)) + element('updated', dateOf(frame));
   const head = element('id', `${frame.base}/${path}`) + element('title', path) + times;

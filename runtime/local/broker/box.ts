@@ -15,6 +15,7 @@ export interface BoxEvents {
   expired(message: Message): void;
 }
 
+/** How many messages a box has. */
 export interface BoxCounts {
   /** Ready, locked and deferred, as Azure counts them. */
   readonly active: number;

@@ -7,6 +7,7 @@ import { Namespace } from './namespace.ts';
 import { Port } from './port.ts';
 import { Store } from './store.ts';
 
+/** What a broker needs; all but `stateDir`, `port` and `entities` has defaults. */
 export interface BrokerOptions {
   /** Folder of the journal `broker.db`; created when it is not there. One broker at a time. */
   readonly stateDir: string;

@@ -12,10 +12,12 @@ export function entityNotFound(host: string, path: string): AmqpFault {
   };
 }
 
+/** Something that an entity of this kind never does. */
 export function notAllowed(description: string): AmqpFault {
   return { condition: 'amqp:not-allowed', description: `InvalidOperationError: ${description}` };
 }
 
+/** A message over the limit. Clients do not try again. */
 export function messageTooLarge(sizeBytes: number, limitBytes: number): AmqpFault {
   return {
     condition: 'amqp:link:message-size-exceeded',
@@ -23,27 +25,32 @@ export function messageTooLarge(sizeBytes: number, limitBytes: number): AmqpFaul
   };
 }
 
+/** Bytes that are no message. */
 export const UNDECODABLE: AmqpFault = {
   condition: 'amqp:decode-error',
   description: 'The message is not valid AMQP 1.0.',
 };
 
+/** The settlement came after the end of the lock. */
 export const MESSAGE_LOCK_LOST: AmqpFault = {
   condition: 'com.microsoft:message-lock-lost',
   description:
     'The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue.',
 };
 
+/** The session's lock ended, and its receiver with it. */
 export const SESSION_LOCK_LOST: AmqpFault = {
   condition: 'com.microsoft:session-lock-lost',
   description: 'The session lock has expired on the session. Accept the session again.',
 };
 
+/** The wait for any session is over. Clients try again. */
 export const SESSION_TIMEOUT: AmqpFault = {
   condition: 'com.microsoft:timeout',
   description: 'No session with messages became free within the time that the receiver allowed.',
 };
 
+/** Another receiver holds the session. */
 export function sessionCannotBeLocked(sessionId: string): AmqpFault {
   return {
     condition: 'com.microsoft:session-cannot-be-locked',

@@ -35,6 +35,7 @@ const MESSAGE_NOT_FOUND: AmqpFault = {
   description: 'Failed to find one or more of the messages: they were settled, or are in another state.',
 };
 
+/** Extends locks, all of them or none. */
 export function renewLocks(request: ManagementRequest, answer: Answer): void {
   const locks = findLocks(request.box, tokensField(request.body, 'lock-tokens'));
   if (locks === undefined) return answer({ status: 410, fault: MESSAGE_LOCK_LOST });
@@ -70,6 +71,7 @@ export function peek(request: ManagementRequest, answer: Answer): void {
   answer(messages.length === 0 ? { status: 204 } : { status: 200, body: { messages } });
 }
 
+/** Sends messages that wait for their time. Answers with their numbers. */
 export function schedule(request: ManagementRequest, answer: Answer): void {
   const { space, target, body } = request;
   const drafts = listField(body, 'messages').map((entry) => {
@@ -83,6 +85,7 @@ export function schedule(request: ManagementRequest, answer: Answer): void {
   if (fault !== undefined) answer({ status: 400, fault });
 }
 
+/** Takes scheduled messages back, all of them or none. */
 export function cancelScheduled(request: ManagementRequest, answer: Answer): void {
   const { space, box, body } = request;
   const messages = numbersField(body, 'sequence-numbers').map((seq) => box.scheduled.get(seq));

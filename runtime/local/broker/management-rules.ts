@@ -33,6 +33,7 @@ function subscriptionOf(request: ManagementRequest): SubscriptionNode {
   return node;
 }
 
+/** Adds a rule to a subscription. A name is used once. */
 export function addRule(request: ManagementRequest, answer: Answer): void {
   const { rules, main, path } = subscriptionOf(request);
   const rule = readRule(textField(request.body, 'rule-name'), mapField(request.body, 'rule-description'));
@@ -77,6 +78,7 @@ function readCorrelation(map: Readonly<Record<string, unknown>>): CorrelationFil
   return { kind: 'correlation', fields, properties };
 }
 
+/** Removes a rule from a subscription by name. */
 export function removeRule(request: ManagementRequest, answer: Answer): void {
   const { rules, main, path } = subscriptionOf(request);
   const name = textField(request.body, 'rule-name');

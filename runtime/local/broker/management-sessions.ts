@@ -10,6 +10,7 @@ function heldSession(request: ManagementRequest): SessionSlot | undefined {
   return slot?.holder?.owner === request.owner ? slot : undefined;
 }
 
+/** Extends the lock of a session that the asking connection holds. */
 export function renewSession(request: ManagementRequest, answer: Answer): void {
   const slot = heldSession(request);
   if (slot === undefined) return answer({ status: 410, fault: SESSION_LOCK_LOST });
@@ -17,6 +18,7 @@ export function renewSession(request: ManagementRequest, answer: Answer): void {
   answer({ status: 200, body: { expiration: rhea.types.wrap_timestamp(untilMs) } });
 }
 
+/** The stored state of a held session, null when there is none. */
 export function getSessionState(request: ManagementRequest, answer: Answer): void {
   const { space, box } = request;
   const slot = heldSession(request);
@@ -24,6 +26,7 @@ export function getSessionState(request: ManagementRequest, answer: Answer): voi
   answer({ status: 200, body: { 'session-state': space.store.sessionState(box.id, slot.id) } });
 }
 
+/** Stores the state of a held session; null removes it. It outlives receivers and restarts. */
 export function setSessionState(request: ManagementRequest, answer: Answer): void {
   const { space, box, body } = request;
   const slot = heldSession(request);
@@ -36,6 +39,7 @@ export function setSessionState(request: ManagementRequest, answer: Answer): voi
   );
 }
 
+/** Names of the sessions that have messages or a receiver, paged by `skip` and `top`. */
 export function listSessions(request: ManagementRequest, answer: Answer): void {
   const { box, body } = request;
   const skip = numberField(body, 'skip', 0);

@@ -1,9 +1,12 @@
 import type { Draft } from './message-codec.ts';
 
-/** State of a message, as receivers see it in `x-opt-message-state`. */
+/** Receivable or locked. States are numbered as receivers see them in `x-opt-message-state`. */
 export const ACTIVE = 0;
+/** Receivable by its number only. */
 export const DEFERRED = 1;
+/** Waits for its time. */
 export const SCHEDULED = 2;
+/** One of the three states. */
 export type MessageState = typeof ACTIVE | typeof DEFERRED | typeof SCHEDULED;
 /** States of a message that has been delivered. */
 export type DeliveredState = typeof ACTIVE | typeof DEFERRED;

@@ -37,6 +37,7 @@ export interface TopicNode {
   readonly seen: SeenIds;
 }
 
+/** Any entity. */
 export type Node = QueueNode | SubscriptionNode | TopicNode;
 
 /** The entities of a broker as routing sees them. */

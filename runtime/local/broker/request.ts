@@ -24,6 +24,7 @@ export interface ManagementReply {
 /** Answers once, possibly after the journal. */
 export type Answer = (reply: ManagementReply) => void;
 
+/** Handles one kind of request. @throws RequestError when fields are missing */
 export type Operation = (request: ManagementRequest, answer: Answer) => void;
 
 /** A request that does not have the fields it needs. */
@@ -41,6 +42,7 @@ export function textField(body: Readonly<Record<string, unknown>>, name: string)
   return value;
 }
 
+/** The text of a field, `undefined` when it is no text. */
 export function optionalText(body: Readonly<Record<string, unknown>>, name: string): string | undefined {
   const value = body[name];
   return typeof value === 'string' ? value : undefined;

@@ -15,11 +15,13 @@ export interface CorrelationFilter {
   readonly properties: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** A condition in the language that `compileSql` reads. */
 export interface SqlFilter {
   readonly kind: 'sql';
   readonly expression: string;
 }
 
+/** One rule of a subscription; names are unique in it. */
 export interface Rule {
   readonly name: string;
   readonly filter: CorrelationFilter | SqlFilter;

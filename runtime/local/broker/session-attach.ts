@@ -7,6 +7,7 @@ import { setAttach, withholdAttach } from './rhea-patches.ts';
 import type { SessionSlot } from './consumer.ts';
 import type { SessionWaiter } from './sessions.ts';
 
+/** Key of the session in the filters of a receiver's source. */
 export const SESSION_FILTER = 'com.microsoft:session-filter';
 
 /** Wait for a session when the client does not say how long, and the longest wait. */
