@@ -14,6 +14,7 @@ const RECONNECT_MAX_MS = 3_000;
 /** A polite goodbye may take this long; then the connection is cut. */
 const QUIT_LIMIT_MS = 1_000;
 
+/** Where Redis is, and how long it may take. */
 export interface RedisCacheOptions {
   /** `redis://` or `rediss://`, with user, password and database when there are any. */
   readonly url: string;

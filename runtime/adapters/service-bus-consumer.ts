@@ -7,6 +7,7 @@ import { isLockLost, isPermanent, toIncomingMessage } from './service-bus-messag
 import type { ServiceBusEvent, SessionSource } from './service-bus-session.ts';
 import { finishedWithin, reconnectWaitMs, within } from './service-bus-time.ts';
 
+/** What one consumer works with. */
 export interface ConsumerSettings extends ConsumeOptions {
   readonly entity: string;
   readonly source: SessionSource;

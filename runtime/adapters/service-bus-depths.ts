@@ -2,6 +2,7 @@ import { ServiceBusAdministrationClient, parseServiceBusConnectionString } from 
 import type { ServiceBusAdministrationClientOptions, TokenCredential } from '@azure/service-bus';
 import type { Depth, Depths } from '../ports.ts';
 
+/** Which namespace to ask. */
 export interface ServiceBusDepthsOptions {
   readonly connect:
     | { readonly connectionString: string }

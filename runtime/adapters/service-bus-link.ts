@@ -3,6 +3,7 @@ import { createReceiver } from './service-bus-session.ts';
 import type { Session } from './service-bus-session.ts';
 import { codedError, finishedWithin } from './service-bus-time.ts';
 
+/** What one receiver link works with. */
 export interface LinkSettings {
   readonly session: Session;
   readonly entity: string;

@@ -3,6 +3,7 @@ import { isLockLost } from './service-bus-message.ts';
 import type { ServiceBusEvent, SessionSource } from './service-bus-session.ts';
 import { codedError, within } from './service-bus-time.ts';
 
+/** How locks are renewed. */
 export interface LockSettings {
   readonly entity: string;
   readonly source: SessionSource;

@@ -4,6 +4,7 @@ import { batchGroup, isPermanent, toServiceBusMessage } from './service-bus-mess
 import type { ServiceBusEvent, Session, SessionSource } from './service-bus-session.ts';
 import { codedError, reconnectWaitMs, within } from './service-bus-time.ts';
 
+/** Limits of sending. */
 export interface OutboxSettings {
   readonly entity: string;
   readonly source: SessionSource;

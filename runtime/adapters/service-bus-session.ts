@@ -12,6 +12,7 @@ export type ServiceBusConnect =
   | { readonly connectionString: string }
   | { readonly fullyQualifiedNamespace: string; readonly credential: TokenCredential };
 
+/** What the adapter survives by itself and tells about. */
 export type ServiceBusEventKind =
   | 'reconnected'
   | 'receiver-rolled'
@@ -26,6 +27,7 @@ export interface ServiceBusEvent {
   readonly reason?: string;
 }
 
+/** How clients are made and replaced. */
 export interface SessionSettings {
   readonly connect: ServiceBusConnect;
   /** Limit of one request of the client, in ms. */

@@ -1,18 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { randomUUID } from 'node:crypto';
 import { backoffMs } from '../core/backoff.ts';
 import type { Backoff } from '../core/backoff.ts';
-import type { Clock, Random } from '../ports.ts';
+import type { Random } from '../ports.ts';
 
 /** Waits after a lost connection, link or send. */
 export const RECONNECT_BACKOFF: Backoff = { firstMs: 200, maxMs: 5000, jitter: 0.4 };
-
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  sleep: (ms, signal) => delay(ms, undefined, signal === undefined ? {} : { signal }),
-};
-
-export const systemRandom: Random = { next: () => Math.random(), uuid: () => randomUUID() };
 
 /** Waits of one length before they double: a refused connection is cheap, and a short outage must end within a second. */
 const TRIES_PER_LENGTH = 4;

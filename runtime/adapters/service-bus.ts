@@ -3,8 +3,8 @@ import { ServiceBusConsumer } from './service-bus-consumer.ts';
 import { Outbox } from './service-bus-outbox.ts';
 import { SessionSource } from './service-bus-session.ts';
 import type { ServiceBusConnect, ServiceBusEvent } from './service-bus-session.ts';
-import { systemClock, systemRandom } from './service-bus-time.ts';
 
+/** How the bus connects and waits. */
 export interface ServiceBusOptions {
   readonly connect: ServiceBusConnect;
   /** Limit of one attempt to send or settle, in ms, 100..60,000. Default 5,000. */
@@ -13,8 +13,8 @@ export interface ServiceBusOptions {
   readonly lockDurationMs?: number;
   /** Told about what the adapter survives by itself. Must not throw. */
   readonly onEvent?: (event: ServiceBusEvent) => void;
-  readonly clock?: Clock;
-  readonly random?: Random;
+  readonly clock: Clock;
+  readonly random: Random;
 }
 
 interface Range {
@@ -41,8 +41,8 @@ const CLOSE_GRACE_MS = 5000;
 export function openServiceBus(options: ServiceBusOptions): Bus {
   const sendTimeoutMs = inRange('sendTimeoutMs', options.sendTimeoutMs, SEND_TIMEOUT_MS);
   const lockDurationMs = inRange('lockDurationMs', options.lockDurationMs, LOCK_DURATION_MS);
-  const clock = options.clock ?? systemClock;
-  const random = options.random ?? systemRandom;
+  const clock = options.clock;
+  const random = options.random;
   const onEvent = options.onEvent ?? ((): void => undefined);
   const source = new SessionSource({ connect: options.connect, requestTimeoutMs: sendTimeoutMs, onEvent, clock });
   const outboxes = new Map<string, Outbox>();

@@ -40,6 +40,7 @@ const CLIENT_OPTIONS: TableServiceClientOptions = {
 /** Names of the ledger's tables. A host may prefix them; Azure allows 3 to 63 letters and digits. */
 export type LedgerTable = Exclude<keyof Ledger, 'close'>;
 
+/** Where the tables are. */
 export interface TableLedgerOptions {
   /** Makes the client of one existing table. `options` carry the retries and must reach the client. Called once per table. */
   readonly tables: (name: LedgerTable, options: TableServiceClientOptions) => TableClient;

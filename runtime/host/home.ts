@@ -145,7 +145,12 @@ function openWires(
 ): ReturnType<typeof tracePhases> {
   const plain = {
     upstream: openUndiciUpstream({ connections: settings.upstreamConcurrency }),
-    bus: openServiceBus({ connect, onEvent: (event) => log.warn('service bus client', { ...event }) }),
+    bus: openServiceBus({
+      connect,
+      clock: systemClock,
+      random: systemRandom,
+      onEvent: (event) => log.warn('service bus client', { ...event }),
+    }),
   };
   releases.push(() => plain.upstream.close());
   releases.push(() => plain.bus.close());

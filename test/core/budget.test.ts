@@ -39,7 +39,8 @@ describe('takeCall', () => {
   ])('never allows more than the burst and the rate in any window: %j', (rate) => {
     const random = seededRandom(11);
     const times: number[] = [];
-    for (let nowMs = 1_700_000_000_000; times.length < 20_000; nowMs += Math.floor(random.next() ** 4 * 300)) times.push(nowMs);
+    for (let nowMs = 1_700_000_000_000; times.length < 20_000; nowMs += Math.floor(random.next() ** 4 * 300))
+      times.push(nowMs);
     const allowed = allowedAt(rate, times);
     for (const windowMs of [1, 10, 100, 1000, 10_000, 60_000]) {
       const limit = Math.floor(rate.burst + (rate.callsPerSecond * windowMs) / 1000 + 1e-6);

@@ -230,10 +230,12 @@ describe('claims of a row', () => {
   });
 
   it(`are at most ${CLAIMS_LIMIT}, so that the row of an item that changes every minute can be written`, () => {
-    const week = Array.from(
-      { length: 7 * 24 * 60 },
-      (_, at): Arrival => [at.toString(16).padStart(32, '0'), at * 60_000, crypto.randomUUID(), at * 60_000],
-    );
+    const week = Array.from({ length: 7 * 24 * 60 }, (_, at): Arrival => [
+      at.toString(16).padStart(32, '0'),
+      at * 60_000,
+      crypto.randomUUID(),
+      at * 60_000,
+    ]);
     const { row } = arrive(week);
     expect(row?.claims).toHaveLength(CLAIMS_LIMIT);
     expect(row?.claims.at(-1)?.version).toBe(row?.last.version);

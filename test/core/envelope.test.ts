@@ -117,7 +117,11 @@ describe('an envelope', () => {
 describe('a body that is no envelope', () => {
   const changed = (changes: Record<string, unknown>): string => {
     const { items, ...header } = envelope;
-    return JSON.stringify({ ...header, items: items.map(({ dataText, ...meta }) => ({ ...meta, data: dataText })), ...changes });
+    return JSON.stringify({
+      ...header,
+      items: items.map(({ dataText, ...meta }) => ({ ...meta, data: dataText })),
+      ...changes,
+    });
   };
   const changedItem = (changes: Record<string, unknown>): string => {
     const { dataText, ...meta } = item;
@@ -180,7 +184,11 @@ describe('a body that is no envelope', () => {
   });
 
   it('is never anything but an EnvelopeError', () => {
-    const texts = fc.oneof(fc.string(), fc.json(), fc.json().map((json) => `{"schemaVersion":1,"items":[${json}]}`));
+    const texts = fc.oneof(
+      fc.string(),
+      fc.json(),
+      fc.json().map((json) => `{"schemaVersion":1,"items":[${json}]}`),
+    );
     fc.assert(
       fc.property(texts, (text) => ['malformed', 'newer'].includes(refusal(text).kind)),
       { numRuns: 500 },

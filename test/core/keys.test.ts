@@ -60,7 +60,11 @@ describe('keys', () => {
 
 describe('prefixEnd', () => {
   it('ends a range that holds every row of a user and none of another', () => {
-    const hashes = Array.from({ length: 2000 }, (_, user) => userHash(`u${user}`)).concat('f'.repeat(20), '0'.repeat(20), '9'.repeat(20));
+    const hashes = Array.from({ length: 2000 }, (_, user) => userHash(`u${user}`)).concat(
+      'f'.repeat(20),
+      '0'.repeat(20),
+      '9'.repeat(20),
+    );
     for (const hash of hashes) {
       const end = prefixEnd(hash);
       expect(end).toMatch(KEY);

@@ -56,7 +56,10 @@ describe('decideFiring', () => {
   it('leaves a paused run alone until the token changes, then starts a new run', () => {
     const run = { ...endRun(startedRun(), 'paused', 'token', 6000), tokenHash: 'token 1' };
     expect(decideFiring(run, firing)).toEqual({ kind: 'set-aside', run });
-    expect(decideFiring(run, { ...firing, tokenHash: 'token 2' })).toMatchObject({ kind: 'start', run: { runId: 'new' } });
+    expect(decideFiring(run, { ...firing, tokenHash: 'token 2' })).toMatchObject({
+      kind: 'start',
+      run: { runId: 'new' },
+    });
   });
 
   const live: readonly [name: string, progressAtMs: number, notBeforeMs: number, kind: string][] = [
@@ -111,9 +114,13 @@ describe('decideSlice', () => {
     ['settles a slice that the row has not reached', run, 'r1', 6, 'settle'],
     ['settles the message of another run', run, 'r0', 5, 'settle'],
     ['settles when there is no row', undefined, 'r1', 5, 'settle'],
-    ...(['done', 'failed', 'paused', 'quarantined'] as const).map(
-      (state): Row => [`settles when the run is ${state}`, { ...run, state }, 'r1', 5, 'settle'],
-    ),
+    ...(['done', 'failed', 'paused', 'quarantined'] as const).map((state): Row => [
+      `settles when the run is ${state}`,
+      { ...run, state },
+      'r1',
+      5,
+      'settle',
+    ]),
     ['settles when the run ended in the slice before', { ...run, state: 'done' }, 'r1', 4, 'settle'],
   ];
   it.each(table)('%s', (_, row, runId, slice, verdict) => {

@@ -22,8 +22,14 @@ describe('the table of settings', () => {
 
   it('reads its own defaults when a person writes them', () => {
     for (const stage of ['home', 'cloud'] as const) {
-      const read = readSettings(stage, specs.map(([name, spec]) => assign(name, String(spec[stage]))));
-      expect(read).toEqual({ ok: true, settings: Object.fromEntries(specs.map(([name, spec]) => [name, spec[stage]])) });
+      const read = readSettings(
+        stage,
+        specs.map(([name, spec]) => assign(name, String(spec[stage]))),
+      );
+      expect(read).toEqual({
+        ok: true,
+        settings: Object.fromEntries(specs.map(([name, spec]) => [name, spec[stage]])),
+      });
     }
   });
 
@@ -65,7 +71,12 @@ describe('readSettings', () => {
   });
 
   it('tells every mistake at once', () => {
-    const errors = errorsOf(assign('slicePages', '0'), assign('lingerMs', '20'), assign('slicePagse', '5'), assign('sliceMs', 'x'));
+    const errors = errorsOf(
+      assign('slicePages', '0'),
+      assign('lingerMs', '20'),
+      assign('slicePagse', '5'),
+      assign('sliceMs', 'x'),
+    );
     expect(errors.map((error) => /slicePages must|did you mean slicePages|sliceMs must/.test(error))).toEqual([
       true,
       true,

@@ -59,9 +59,12 @@ describe('treatFault', () => {
     expect(treat('permission').run.tokenHash).toBeUndefined();
   });
 
-  it.each(['rate-limit-user', 'rate-limit-upstream'] as const)('%s waits inside the slice when the wait is short', (code) => {
-    expect(treat(code, {}, 9, 300)).toEqual({ kind: 'again', waitMs: 300, run: base });
-  });
+  it.each(['rate-limit-user', 'rate-limit-upstream'] as const)(
+    '%s waits inside the slice when the wait is short',
+    (code) => {
+      expect(treat(code, {}, 9, 300)).toEqual({ kind: 'again', waitMs: 300, run: base });
+    },
+  );
 
   it.each(['rate-limit-user', 'rate-limit-upstream'] as const)(
     '%s becomes a scheduled message when the wait is longer',
@@ -78,8 +81,8 @@ describe('treatFault', () => {
 
   it('lengthens the wait of a rate limit by up to a fifth, never shortens it', () => {
     const wait = (random: number): number =>
-      treatFault(base, new Fault('rate-limit-user', '', { waitMs: 1000 }), 0, settings, { ...now, random }).run.notBeforeMs -
-      now.nowMs;
+      treatFault(base, new Fault('rate-limit-user', '', { waitMs: 1000 }), 0, settings, { ...now, random }).run
+        .notBeforeMs - now.nowMs;
     expect([0, 0.5, 0.999].map(wait)).toEqual([1000, 1100, 1200]);
   });
 
@@ -100,7 +103,10 @@ describe('treatFault', () => {
 
   it(`gives the run up after ${FAILURES_LIMIT} such slices without a page`, () => {
     expect(treat('transient', { failures: FAILURES_LIMIT - 1 }, 2).kind).toBe('later');
-    expect(treat('transient', { failures: FAILURES_LIMIT }, 2)).toMatchObject({ kind: 'end', run: { state: 'failed' } });
+    expect(treat('transient', { failures: FAILURES_LIMIT }, 2)).toMatchObject({
+      kind: 'end',
+      run: { state: 'failed' },
+    });
   });
 
   it('reads a list whose marker died once more from its head', () => {
@@ -134,7 +140,10 @@ describe('treatFault', () => {
 describe('waitOrLater', () => {
   it('waits up to and including the inline limit', () => {
     expect(waitOrLater(base, 10, { inlineWaitMs: 10 }, 100)).toEqual({ kind: 'again', waitMs: 10, run: base });
-    expect(waitOrLater(base, 11, { inlineWaitMs: 10 }, 100)).toMatchObject({ kind: 'later', run: { notBeforeMs: 111 } });
+    expect(waitOrLater(base, 11, { inlineWaitMs: 10 }, 100)).toMatchObject({
+      kind: 'later',
+      run: { notBeforeMs: 111 },
+    });
   });
 });
 

@@ -13,6 +13,8 @@ export interface Call {
   readonly earlier: number;
   readonly token: string;
   readonly host: string;
+  /** Port of whoever connected: the client itself, or a proxy. */
+  readonly clientPort: number;
   readonly atMs: number;
 }
 
@@ -74,6 +76,7 @@ function readCall(request: IncomingMessage, visits: Map<string, number>): Call |
     earlier,
     token: (request.headers.authorization ?? '').replace(/^Bearer /, ''),
     host: request.headers.host ?? '',
+    clientPort: request.socket.remotePort ?? 0,
     atMs: Date.now(),
   };
 }

@@ -55,9 +55,12 @@ class SortedRows implements Rows {
     throw new Error('this table is only read');
   }
 
-  async *scan(_: string, { from = '', to = '~', limit = Number.POSITIVE_INFINITY }: Parameters<Rows['scan']>[1] = {}): AsyncGenerator<StoredRow> {
+  async *scan(
+    _: string,
+    { from = '', to = '~', limit = Number.POSITIVE_INFINITY }: Parameters<Rows['scan']>[1] = {},
+  ): AsyncGenerator<StoredRow> {
     let low = 0;
-    for (let high = this.#order.length; low < high; ) {
+    for (let high = this.#order.length; low < high;) {
       const middle = (low + high) >> 1;
       if (this.#order[middle]! < from) low = middle + 1;
       else high = middle;
@@ -88,7 +91,13 @@ function rowOf(checkpoints: Checkpoints, id: string, version: string, observedAt
   return { ...checkpoints.keyOf(MINER, userId, id), value: encodeCheckpoint(write!) };
 }
 
-async function claim(checkpoints: Checkpoints, items: Rows, id: string, version: string, observedAtMs = 1): Promise<void> {
+async function claim(
+  checkpoints: Checkpoints,
+  items: Rows,
+  id: string,
+  version: string,
+  observedAtMs = 1,
+): Promise<void> {
   await items.write([{ ...rowOf(checkpoints, id, version, observedAtMs), ifMatch: 'any' }]);
 }
 
@@ -218,7 +227,8 @@ describe('a version on its way', () => {
     checkpoints.sent(MINER, sighting('a'));
     // Another process has brought a newer version, and the tiers have been emptied.
     await claim(checkpoints, items, 'a', 'v2', 2);
-    for (const tier of [memory, redis]) await tier.deleteMany([`c1:{${checkpoints.userHash('u1')}}:chats:${rowEnd(checkpoints, 'a')}`]);
+    for (const tier of [memory, redis])
+      await tier.deleteMany([`c1:{${checkpoints.userHash('u1')}}:chats:${rowEnd(checkpoints, 'a')}`]);
     expect(await checkpoints.seen(MINER, [sighting('a', 'v1'), sighting('a', 'v2')], TTL_MS)).toEqual([false, true]);
   });
 
@@ -339,7 +349,11 @@ describe('the ledger', () => {
     for (let at = 0; at < 50; at += 1) await claim(naming, rows, `i${at}`, 'v1');
     const items = new CountingRows(rows);
     const { checkpoints } = rig(items, []);
-    await checkpoints.seen(MINER, Array.from({ length: PAGE }, (_, at) => sighting(`i${at}`)), TTL_MS);
+    await checkpoints.seen(
+      MINER,
+      Array.from({ length: PAGE }, (_, at) => sighting(`i${at}`)),
+      TTL_MS,
+    );
     expect(items.looked).toBe(50);
     expect(rows.reads).toBe(0);
   });
@@ -347,11 +361,14 @@ describe('the ledger', () => {
   it('never reads the rows of a user whose hash follows', async () => {
     const rows = new MemoryRows();
     const { checkpoints } = rig(rows, []);
-    for (let user = 0; user < 200; user += 1) await rows.write([{ ...rowOf(checkpoints, 'a', 'v1', 1, `u${user}`), ifMatch: 'any' }]);
+    for (let user = 0; user < 200; user += 1)
+      await rows.write([{ ...rowOf(checkpoints, 'a', 'v1', 1, `u${user}`), ifMatch: 'any' }]);
     for (let user = 0; user < 200; user += 1) {
       const items = new CountingRows(rows);
       const one = rig(items, []).checkpoints;
-      expect(await one.seen(MINER, [sighting('a', 'v1', `u${user}`), sighting('b', 'v1', `u${user}`)], TTL_MS)).toEqual([true, false]);
+      expect(await one.seen(MINER, [sighting('a', 'v1', `u${user}`), sighting('b', 'v1', `u${user}`)], TTL_MS)).toEqual(
+        [true, false],
+      );
       expect(items.looked).toBe(1);
     }
   });

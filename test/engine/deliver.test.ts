@@ -181,7 +181,9 @@ describe('a single item too large for a message', () => {
     const delivery = await process.packer.add([item('a'), big, item('b')]);
     expect(delivery).toEqual({ delivered: 3, error: undefined });
     expect(Math.max(...sizes(world))).toBeLessThanOrEqual(2000);
-    const pointers = world.bus.sent.flatMap((held) => envelopeIn(held).items).filter(({ dataRef }) => dataRef !== undefined);
+    const pointers = world.bus.sent
+      .flatMap((held) => envelopeIn(held).items)
+      .filter(({ dataRef }) => dataRef !== undefined);
     const row = process.checkpoints.keyOf('chats', 'u1', 'big').row;
     expect(pointers).toMatchObject([{ id: 'big', version: 'big-1', dataRef: `oversize/chats/${row}-big-1.ndjson.gz` }]);
     await process.drain();

@@ -133,7 +133,8 @@ export class IngestModel {
     const at = this.#workerAt(0);
     const size = this.#workerAt(1) - at;
     let differs = 0;
-    for (let field = 0; field < size && differs === 0; field += 1) differs = state[at + field]! - state[at + size + field]!;
+    for (let field = 0; field < size && differs === 0; field += 1)
+      differs = state[at + field]! - state[at + size + field]!;
     if (differs <= 0) return;
     const first = state.splice(at, size);
     state.push(...first);
@@ -345,7 +346,10 @@ export class IngestModel {
   }
 
   #judgeItem(state: readonly number[], item: number): string | undefined {
-    const observed = this.#scenario.envelopes.flat().filter((candidate) => candidate.item === item).toSorted(byTime);
+    const observed = this.#scenario.envelopes
+      .flat()
+      .filter((candidate) => candidate.item === item)
+      .toSorted(byTime);
     const lake = this.#lakeRows(state, item).toSorted(byTime);
     const versions = new Set(lake.map(({ version }) => version));
     const lost = observed.find(({ version }) => !versions.has(version));

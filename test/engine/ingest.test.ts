@@ -22,7 +22,13 @@ const envelopeOf = (envelopeId: string, items: readonly EnvelopeItem[]): Envelop
 async function put(world: World, text: string | Uint8Array): Promise<HeldMessage> {
   const body = typeof text === 'string' ? new TextEncoder().encode(text) : text;
   await world.bus.send(INGESTION_QUEUE, [
-    { messageId: world.random.uuid(), body, contentType: 'x', properties: { minerName: 'chats', odd: 1 }, subject: 's' },
+    {
+      messageId: world.random.uuid(),
+      body,
+      contentType: 'x',
+      properties: { minerName: 'chats', odd: 1 },
+      subject: 's',
+    },
   ]);
   return world.bus.held.at(-1)!;
 }
@@ -118,25 +124,28 @@ describe('ingest that is interrupted', () => {
     return process.fuse.calls;
   }
 
-  it.each(['before', 'after'] as const)('at any step, %s its effect, ends with the same object and each item once', async (when) => {
-    const calls = await callsOfOne();
-    expect(calls).toBeGreaterThanOrEqual(5);
-    for (const mode of ['crash', 'hiccup'] as const) {
-      for (let at = 1; at <= calls; at += 1) {
-        const world = newWorld();
-        const first = new EngineProcess(world, { upstream, fuse: new Fuse({ at, when, mode }) });
-        const held = await putEnvelope(world, 'e1', ...both);
-        await first.handle(held).catch(() => undefined);
-        const text = world.lake.objects.get(envelopeObject('chats', 1_760_000_000_000, 'e1'));
-        const second = new EngineProcess(world, { upstream });
-        await second.deliver(held);
-        expect(lakeIds(world.lake), `${mode} at call ${at}`).toEqual(['u1/a', 'u2/b']);
-        if (text !== undefined) expect([...world.lake.objects.values()]).toEqual([text]);
-        expect(second.completeness.counters).toMatchObject({ settled: 2, known: 0 });
-        expect(world.bus.held).toEqual([]);
+  it.each(['before', 'after'] as const)(
+    'at any step, %s its effect, ends with the same object and each item once',
+    async (when) => {
+      const calls = await callsOfOne();
+      expect(calls).toBeGreaterThanOrEqual(5);
+      for (const mode of ['crash', 'hiccup'] as const) {
+        for (let at = 1; at <= calls; at += 1) {
+          const world = newWorld();
+          const first = new EngineProcess(world, { upstream, fuse: new Fuse({ at, when, mode }) });
+          const held = await putEnvelope(world, 'e1', ...both);
+          await first.handle(held).catch(() => undefined);
+          const text = world.lake.objects.get(envelopeObject('chats', 1_760_000_000_000, 'e1'));
+          const second = new EngineProcess(world, { upstream });
+          await second.deliver(held);
+          expect(lakeIds(world.lake), `${mode} at call ${at}`).toEqual(['u1/a', 'u2/b']);
+          if (text !== undefined) expect([...world.lake.objects.values()]).toEqual([text]);
+          expect(second.completeness.counters).toMatchObject({ settled: 2, known: 0 });
+          expect(world.bus.held).toEqual([]);
+        }
       }
-    }
-  });
+    },
+  );
 
   it('at any step while another envelope brings the same items, still ends with each item once', async () => {
     const calls = await callsOfOne();
@@ -269,7 +278,10 @@ describe('a message that ingest cannot take', () => {
       expect(world.bus.held).toHaveLength(1);
     }
     const [last] = world.bus.in(INGESTION_QUEUE);
-    expect(last).toMatchObject({ deliveryCount: 0, message: { contentType: 'x', subject: 's', properties: { odd: 1 } } });
+    expect(last).toMatchObject({
+      deliveryCount: 0,
+      message: { contentType: 'x', subject: 's', properties: { odd: 1 } },
+    });
     expect(last?.message.messageId).not.toBe(first.message.messageId);
     expect(last?.message.body).toEqual(first.message.body);
     expect(last?.message.notBeforeMs).toBe(world.clock.now() + 30_000);

@@ -5,7 +5,13 @@ import { AutoClock } from '../fakes/auto-clock.ts';
 function rig(options: Partial<LimitsOptions> = {}): { clock: AutoClock; limits: Limits } {
   const clock = new AutoClock();
   const rate = { callsPerSecond: 1, burst: 1 };
-  return { clock, limits: new Limits({ clock }, { user: rate, upstream: { callsPerSecond: 1000, burst: 1000 }, concurrency: 2, ...options }) };
+  return {
+    clock,
+    limits: new Limits(
+      { clock },
+      { user: rate, upstream: { callsPerSecond: 1000, burst: 1000 }, concurrency: 2, ...options },
+    ),
+  };
 }
 
 describe('limits', () => {

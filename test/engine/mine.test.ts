@@ -22,7 +22,10 @@ const pagesOf = (count: number, prefix = 'i'): readonly (readonly unknown[])[] =
   Array.from({ length: count }, (_, at) => [{ id: `${prefix}${2 * at}` }, { id: `${prefix}${2 * at + 1}` }]);
 
 const idsOf = (userId: string, pages: readonly (readonly unknown[])[]): readonly string[] =>
-  pages.flat().map((item) => `${userId}/${(item as { id: string }).id}`).toSorted();
+  pages
+    .flat()
+    .map((item) => `${userId}/${(item as { id: string }).id}`)
+    .toSorted();
 
 interface Rig {
   readonly world: World;
@@ -34,7 +37,8 @@ interface Rig {
 
 function rig(script: Script, options: Partial<ProcessOptions> = {}, world = newWorld()): Rig {
   const upstream = new ScriptedUpstream(script);
-  const restart = (changes: Partial<ProcessOptions> = {}) => new EngineProcess(world, { upstream, ...options, ...changes });
+  const restart = (changes: Partial<ProcessOptions> = {}) =>
+    new EngineProcess(world, { upstream, ...options, ...changes });
   return { world, upstream, process: restart(), restart };
 }
 
@@ -66,7 +70,13 @@ describe('a run', () => {
     const list = pagesOf(pages);
     const one = rig(serveLists({ u1: list }), { settings: { slicePages } });
     const run = await mineAll(one);
-    expect(run).toMatchObject({ state: 'done', pages, failures: 0, revivals: 0, slice: Math.floor((pages - 1) / slicePages) });
+    expect(run).toMatchObject({
+      state: 'done',
+      pages,
+      failures: 0,
+      revivals: 0,
+      slice: Math.floor((pages - 1) / slicePages),
+    });
     expect(lakeIds(one.world.lake)).toEqual(idsOf('u1', list));
     expect(one.upstream.calls).toHaveLength(pages);
     expect(one.process.completeness.counters).toMatchObject({ fetched: 2 * pages, new: 2 * pages, settled: 2 * pages });
@@ -196,7 +206,9 @@ describe('a marker message', () => {
     ['without a run', JSON.stringify({ schemaVersion: 1, minerName: 'chats', userId: 'u1', slice: 0 })],
   ])('that is %s is a dead letter', async (_, text) => {
     const { world, process } = rig(serveLists({}));
-    await world.bus.send(MINING_QUEUE, [{ messageId: 'm', body: new TextEncoder().encode(text), contentType: 'x', properties: {} }]);
+    await world.bus.send(MINING_QUEUE, [
+      { messageId: 'm', body: new TextEncoder().encode(text), contentType: 'x', properties: {} },
+    ]);
     await process.drain();
     expect(world.bus.deadLetters.map(({ reason }) => reason)).toEqual(['marker-message-malformed']);
   });
@@ -206,7 +218,9 @@ describe('a marker message', () => {
     const body = new TextEncoder().encode('{"schemaVersion":2}');
     await world.bus.send(MINING_QUEUE, [{ messageId: 'm', body, contentType: 'x', properties: {} }]);
     await process.deliver(marker(world));
-    expect(world.bus.held).toMatchObject([{ entity: MINING_QUEUE, message: { body, notBeforeMs: world.clock.now() + 30_000 } }]);
+    expect(world.bus.held).toMatchObject([
+      { entity: MINING_QUEUE, message: { body, notBeforeMs: world.clock.now() + 30_000 } },
+    ]);
   });
 
   it('of a user without a run, or of another run, is settled', async () => {
@@ -215,8 +229,13 @@ describe('a marker message', () => {
     const run = (await process.run('u1'))!;
     await process.drain();
     const calls = upstream.calls.length;
-    for (const other of [{ ...run, userId: 'nobody' }, { ...run, runId: 'another' }]) {
-      await world.bus.send(MINING_QUEUE, [{ messageId: 'm', body: markerBody(other), contentType: 'x', properties: {} }]);
+    for (const other of [
+      { ...run, userId: 'nobody' },
+      { ...run, runId: 'another' },
+    ]) {
+      await world.bus.send(MINING_QUEUE, [
+        { messageId: 'm', body: markerBody(other), contentType: 'x', properties: {} },
+      ]);
     }
     await process.drain();
     expect(upstream.calls).toHaveLength(calls);
@@ -236,7 +255,10 @@ describe('a slice that is interrupted', () => {
     for (const mode of ['crash', 'hiccup'] as const) {
       for (const when of ['before', 'after'] as const) {
         for (let at = 4; at <= calls; at += 1) {
-          const { world, process, restart } = rig(serveLists({ u1: list }), { settings, fuse: new Fuse({ at, when, mode }) });
+          const { world, process, restart } = rig(serveLists({ u1: list }), {
+            settings,
+            fuse: new Fuse({ at, when, mode }),
+          });
           const name = `${mode} ${when} call ${at}`;
           await process.start('u1').catch(() => undefined);
           await process.drain();
@@ -353,7 +375,9 @@ describe('a slice that is interrupted', () => {
 
 describe('a stuck marker', () => {
   it('quarantines the run at exactly the sixth repeat, and every item served is in the lake', async () => {
-    const one = rig(({ after }) => page([{ id: after === null ? 'head' : `page ${one.upstream.calls.length}` }], 'same'));
+    const one = rig(({ after }) =>
+      page([{ id: after === null ? 'head' : `page ${one.upstream.calls.length}` }], 'same'),
+    );
     const run = await mineAll(one);
     expect(run).toMatchObject({ state: 'quarantined', marker: 'same', guard: { repeats: 6 } });
     expect(run.reason).toBe('marker-stuck: the same marker came back, 6 repeats in a row on page 7');
@@ -467,7 +491,9 @@ describe('faults of the upstream', () => {
   });
 
   it('a rate limit of one user: the others go on', async () => {
-    const one = rig((call) => (call.userId === 'u1' && call.index < 3 ? failure(429, 17, { 'retry-after': '30' }) : page([{ id: 'a' }])));
+    const one = rig((call) =>
+      call.userId === 'u1' && call.index < 3 ? failure(429, 17, { 'retry-after': '30' }) : page([{ id: 'a' }]),
+    );
     const times = new Map<string, number>();
     const { script } = one.upstream;
     one.upstream.script = (call, signal) => {
@@ -644,7 +670,9 @@ describe('users', () => {
     const one = rig(serveLists({ u1: pagesOf(3) }), { settings: { slicePages: 1 } });
     await mineAll(one);
     const run = JSON.stringify(await one.process.run('u1'));
-    const bodies = one.world.bus.sent.map(({ message }) => new TextDecoder().decode(message.body) + JSON.stringify(message.properties));
+    const bodies = one.world.bus.sent.map(
+      ({ message }) => new TextDecoder().decode(message.body) + JSON.stringify(message.properties),
+    );
     const texts = [run, ...bodies, ...one.world.lake.objects.values()];
     expect(texts.filter((text) => text.includes('token of u1'))).toEqual([]);
   });

@@ -4,7 +4,15 @@ import { versionText } from '../../runtime/core/envelope.ts';
 import { equationsOf } from '../../runtime/engine/completeness.ts';
 import { VERSION_DIGITS } from '../../runtime/engine/take-page.ts';
 import type { Random } from '../../runtime/ports.ts';
-import { EngineProcess, type LakeRow, lakeRows, newWorld, type ProcessOptions, userNamed, type World } from '../fakes/engine-rig.ts';
+import {
+  EngineProcess,
+  type LakeRow,
+  lakeRows,
+  newWorld,
+  type ProcessOptions,
+  userNamed,
+  type World,
+} from '../fakes/engine-rig.ts';
 import { Fuse, type FuseOptions } from '../fakes/fuse.ts';
 import { page, ScriptedUpstream } from '../fakes/scripted-upstream.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
@@ -56,7 +64,8 @@ function randomPages(dice: Dice): Pages {
       next += 1;
     }
     const twice = items.at(-1);
-    if (twice !== undefined && dice.chance(0.15)) items.push({ ...twice, value: dice.chance(0.5) ? twice.value : twice.value + 1 });
+    if (twice !== undefined && dice.chance(0.15))
+      items.push({ ...twice, value: dice.chance(0.5) ? twice.value : twice.value + 1 });
     pages.push(items);
   }
   return pages;
@@ -121,11 +130,16 @@ async function play(seed: number): Promise<Outcome> {
   for (let round = 0; round < rounds; round += 1) {
     const interruptions = dice.upTo(4);
     for (let at = 0; at < interruptions; at += 1) {
-      const one = await start({ at: 1 + dice.upTo(120), when: dice.of(['before', 'after']), mode: dice.of(['crash', 'hiccup']) });
+      const one = await start({
+        at: 1 + dice.upTo(120),
+        when: dice.of(['before', 'after']),
+        mode: dice.of(['crash', 'hiccup']),
+      });
       crashes += Number(one.fuse.isDead);
       world.clock.skip(dice.of([1, REVIVE_AFTER_MS]));
-      if (dice.chance(0.2)) await world.redis.deleteMany([]);
+      world.redis.isDown = dice.chance(0.2);
     }
+    world.redis.isDown = false;
     world.clock.skip(REVIVE_AFTER_MS);
     const last = await start({ at: 3 + dice.upTo(400), when: dice.of(['before', 'after']), mode: 'hiccup' });
     // What the fuse cut off is made good by the next firings; the first of them may be cut off as well.
@@ -158,24 +172,24 @@ async function judgeProcess(last: EngineProcess, userIds: readonly string[]): Pr
 function judgeLake(world: World, truth: Truth): readonly string[] {
   const wrong = world.bus.deadLetters.map(({ reason }) => `dead letter: ${reason}`);
   const byItem = new Map<string, LakeRow[]>();
+  const found = new Set<string>();
   for (const row of lakeRows(world.lake)) {
     const key = `${row.userId}/${row.id}`;
     byItem.set(key, [...(byItem.get(key) ?? []), row]);
-    if (!truth.served.delete(`${key}/${row.version}`) && !row.late && !isThere(byItem, key, row)) wrong.push(`${key} was never served`);
+    found.add(`${key}/${row.version}`);
     if (versionOf(row.data as Item) !== row.version) wrong.push(`${key} is not what was served`);
   }
-  wrong.push(...[...truth.served].map((lost) => `${lost} is lost`));
+  wrong.push(...[...truth.served].filter((one) => !found.has(one)).map((lost) => `${lost} is lost`));
+  wrong.push(...[...found].filter((one) => !truth.served.has(one)).map((other) => `${other} was never served`));
   for (const [key, rows] of byItem) {
-    const inTime = rows.filter(({ late }) => !late).toSorted(byTime).map(({ version }) => version);
+    const inTime = rows
+      .filter(({ late }) => !late)
+      .toSorted(byTime)
+      .map(({ version }) => version);
     if (inTime.some((version, at) => version === inTime[at + 1])) wrong.push(`${key} is there twice in a row`);
     if (inTime.at(-1) !== truth.newest.get(key)) wrong.push(`the newest ${key} is not the newest that was served`);
   }
   return wrong;
-}
-
-/** A version may be served, and be in the lake, more than once: A, B, A. */
-function isThere(byItem: ReadonlyMap<string, readonly LakeRow[]>, key: string, { version }: LakeRow): boolean {
-  return (byItem.get(key) ?? []).filter((row) => row.version === version).length > 1;
 }
 
 function byTime(a: LakeRow, b: LakeRow): number {

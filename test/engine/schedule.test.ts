@@ -53,7 +53,12 @@ describe('a firing', () => {
     const { world, process } = rig();
     await process.fire([userNamed('u1')]);
     const before = await process.run('u1');
-    expect(await process.fire([userNamed('u1'), userNamed('u2')])).toEqual({ started: 1, coalesced: 1, revived: 0, setAside: 0 });
+    expect(await process.fire([userNamed('u1'), userNamed('u2')])).toEqual({
+      started: 1,
+      coalesced: 1,
+      revived: 0,
+      setAside: 0,
+    });
     expect(await process.run('u1')).toEqual(before);
     expect(messages(world)).toHaveLength(2);
   });
@@ -142,7 +147,11 @@ describe('a firing', () => {
     };
     const count = await process.fire([userNamed('u1'), userNamed('u2'), userNamed('u3')]);
     expect(count).toEqual({ started: 2, coalesced: 1, revived: 0, setAside: 0 });
-    expect(messages(world).map(({ userId }) => userId).toSorted()).toEqual(['u1', 'u2', 'u3']);
+    expect(
+      messages(world)
+        .map(({ userId }) => userId)
+        .toSorted(),
+    ).toEqual(['u1', 'u2', 'u3']);
   });
 
   it('gives up on a row that is never won, and ends', async () => {

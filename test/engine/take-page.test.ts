@@ -13,7 +13,11 @@ const { run } = decideFiring(undefined, {
   ...{ tokenHash: 't', nowMs: 1, reviveAfterMs: 1 },
 });
 
-function rig(): { world: World; process: EngineProcess; take: (texts: readonly string[], atMs?: number) => Promise<TakenPage> } {
+function rig(): {
+  world: World;
+  process: EngineProcess;
+  take: (texts: readonly string[], atMs?: number) => Promise<TakenPage>;
+} {
   const world = newWorld();
   const process = new EngineProcess(world, { upstream });
   const take = (texts: readonly string[], atMs = 1000) =>
@@ -32,8 +36,14 @@ const rejectedLines = (world: World): readonly Record<string, unknown>[] =>
 describe('takePage', () => {
   it('sends the items of a page as they were served', async () => {
     const { world, take } = rig();
-    expect(await take(['{"id":"a","n":1.0}', '{"id":"b","__proto__":{"x":-0}}'])).toEqual({ fresh: 2, observedAtMs: 1000 });
-    expect(sentItems(world).map(({ dataText }) => dataText)).toEqual(['{"id":"a","n":1.0}', '{"id":"b","__proto__":{"x":-0}}']);
+    expect(await take(['{"id":"a","n":1.0}', '{"id":"b","__proto__":{"x":-0}}'])).toEqual({
+      fresh: 2,
+      observedAtMs: 1000,
+    });
+    expect(sentItems(world).map(({ dataText }) => dataText)).toEqual([
+      '{"id":"a","n":1.0}',
+      '{"id":"b","__proto__":{"x":-0}}',
+    ]);
     expect(sentItems(world)).toMatchObject([{ userId: 'u1', runId: 'r1', id: 'a', observedAtMs: 1000 }, { id: 'b' }]);
   });
 
@@ -88,20 +98,41 @@ describe('takePage', () => {
   it('takes a known version that comes back on the same page after another one', async () => {
     const { process, take } = rig();
     await take(['{"id":"a","v":1}']);
-    expect(await take(['{"id":"a","v":1}', '{"id":"a","v":2}', '{"id":"a","v":1}'], 2000)).toEqual({ fresh: 2, observedAtMs: 2002 });
+    expect(await take(['{"id":"a","v":1}', '{"id":"a","v":2}', '{"id":"a","v":1}'], 2000)).toEqual({
+      fresh: 2,
+      observedAtMs: 2002,
+    });
     expect(process.completeness.counters).toMatchObject({ fetched: 4, new: 3, seen: 1 });
   });
 
   it('sets aside what has no usable id, with reason and data, and takes the rest of the page', async () => {
     const { world, process, take } = rig();
     const long = JSON.stringify({ id: 'x'.repeat(ITEM_ID_LIMIT + 1) });
-    const bad = ['{"n":1.0}', '{"id":5}', '{"id":""}', '{"id":null}', '{"id":["a"]}', '"a"', '5', 'null', '[]', '{"__proto__":{"id":"a"}}', long];
+    const bad = [
+      '{"n":1.0}',
+      '{"id":5}',
+      '{"id":""}',
+      '{"id":null}',
+      '{"id":["a"]}',
+      '"a"',
+      '5',
+      'null',
+      '[]',
+      '{"__proto__":{"id":"a"}}',
+      long,
+    ];
     const longest = JSON.stringify({ id: 'x'.repeat(ITEM_ID_LIMIT) });
     expect(await take([...bad, '{"id":"good"}', longest])).toMatchObject({ fresh: 2 });
     const lines = rejectedLines(world);
     expect(lines).toHaveLength(bad.length);
     expect(lines[0]).toEqual({
-      ...{ miner: 'chats', userId: 'u1', runId: 'r1', reason: 'id must be a text of 1..4096 characters', data: { n: 1 } },
+      ...{
+        miner: 'chats',
+        userId: 'u1',
+        runId: 'r1',
+        reason: 'id must be a text of 1..4096 characters',
+        data: { n: 1 },
+      },
     });
     expect([...world.lake.objects.values()].join('')).toContain('"data":{"n":1.0}}\n');
     expect(process.completeness.counters).toMatchObject({ fetched: 13, new: 2, seen: 0, rejected: 11 });
@@ -109,7 +140,8 @@ describe('takePage', () => {
 
   it('keeps the equations whatever a page holds', async () => {
     const { process, take } = rig();
-    for (const page of [['{"id":"a"}', '{}'], ['{"id":"a"}', '{"id":"a","v":2}'], [], ['{"id":"b"}', '{"id":"b"}']]) await take(page);
+    for (const page of [['{"id":"a"}', '{}'], ['{"id":"a"}', '{"id":"a","v":2}'], [], ['{"id":"b"}', '{"id":"b"}']])
+      await take(page);
     await process.drain();
     await process.completeness.audit();
     expect(equationsOf(process.completeness.counters).filter(({ holds }) => !holds)).toEqual([]);

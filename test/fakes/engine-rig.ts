@@ -153,7 +153,12 @@ export class EngineProcess {
         ...options.settings,
       },
     };
-    this.scheduleDeps = { ...shared, runs: this.runs, progress: this.progress, reviveAfterMs: options.reviveAfterMs ?? 60_000 };
+    this.scheduleDeps = {
+      ...shared,
+      runs: this.runs,
+      progress: this.progress,
+      reviveAfterMs: options.reviveAfterMs ?? 60_000,
+    };
   }
 
   fire(users: Iterable<User>): Promise<FiringCount> {
@@ -188,7 +193,7 @@ export class EngineProcess {
     const { concurrency = 4, deliveriesMax = 5000 } = options;
     const { bus, clock } = this.world;
     const running = new Map<HeldMessage, Promise<void>>();
-    for (let deliveries = 0; ; ) {
+    for (let deliveries = 0; ;) {
       const waiting = bus.held.filter((held) => !running.has(held));
       const due = waiting.filter(({ message }) => (message.notBeforeMs ?? 0) <= clock.now());
       if (waiting.length === 0 && running.size === 0) return;
@@ -199,7 +204,8 @@ export class EngineProcess {
         await clock.sleep(nextMs - clock.now());
         continue;
       }
-      const next = isDead || running.size >= concurrency ? undefined : due[Math.floor(this.world.random.next() * due.length)];
+      const next =
+        isDead || running.size >= concurrency ? undefined : due[Math.floor(this.world.random.next() * due.length)];
       if (next === undefined) {
         await Promise.race(running.values());
         continue;
@@ -225,7 +231,9 @@ export class EngineProcess {
   }
 
   async run(userId: string): Promise<Run | undefined> {
-    const [stored] = await new Runs({ rows: this.world.ledger.runs, digest: sha256Digest }).read(this.miner.name, [userId]);
+    const [stored] = await new Runs({ rows: this.world.ledger.runs, digest: sha256Digest }).read(this.miner.name, [
+      userId,
+    ]);
     return stored?.run;
   }
 }

@@ -49,7 +49,8 @@ export class ScriptedUpstream implements Upstream {
 /** A page. `next`: marker of the next one; absent at the end of the list. Items may be JSON text, which is served as it is. */
 export function page(items: readonly unknown[], next?: string): UpstreamAnswer {
   const data = items.map((item) => (typeof item === 'string' ? item : JSON.stringify(item))).join(',');
-  const paging = next === undefined ? '' : `,"paging":${JSON.stringify({ cursors: { after: next }, next: 'http://x/' })}`;
+  const paging =
+    next === undefined ? '' : `,"paging":${JSON.stringify({ cursors: { after: next }, next: 'http://x/' })}`;
   return { status: 200, headers: { 'content-type': 'application/json' }, text: `{"data":[${data}]${paging}}` };
 }
 

@@ -1,3 +1,4 @@
+import { systemClock, systemRandom } from '../../../runtime/adapters/system.ts';
 import { expect, vi } from 'vitest';
 import type { ServiceBusEvent } from '../../../runtime/adapters/service-bus-session.ts';
 import { openServiceBus } from '../../../runtime/adapters/service-bus.ts';
@@ -54,7 +55,14 @@ export class BusBed {
   open(options: Partial<ServiceBusOptions> = {}): Bus {
     const connect = { connectionString: this.broker.connectionString };
     const onEvent = (event: ServiceBusEvent): void => void this.events.push(event);
-    const bus = openServiceBus({ connect, lockDurationMs: 30_000, onEvent, ...options });
+    const bus = openServiceBus({
+      clock: systemClock,
+      random: systemRandom,
+      connect,
+      lockDurationMs: 30_000,
+      onEvent,
+      ...options,
+    });
     this.#buses.push(bus);
     return bus;
   }

@@ -3,7 +3,7 @@ import { ServiceBusClient } from '@azure/service-bus';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ReceiverLink } from '../../../runtime/adapters/service-bus-link.ts';
 import { SessionSource } from '../../../runtime/adapters/service-bus-session.ts';
-import { systemClock } from '../../../runtime/adapters/service-bus-time.ts';
+import { systemClock } from '../../../runtime/adapters/system.ts';
 import { BusBed, COMPLETE, Seen, WAIT, texts } from './bus-bed.ts';
 import { outgoing, queueEntity, textOf } from './bus-contract.ts';
 

@@ -1,3 +1,4 @@
+import { systemClock, systemRandom } from '../../../runtime/adapters/system.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { vi } from 'vitest';
 import { openServiceBusDepths } from '../../../runtime/adapters/service-bus-depths.ts';
@@ -10,7 +11,7 @@ vi.setConfig({ testTimeout: 30_000 });
 describeBus('Service Bus client on the local broker', async () => {
   const broker = await BrokerProcess.start(CONTRACT_ENTITIES);
   const connect = { connectionString: broker.connectionString };
-  const bus = openServiceBus({ connect, lockDurationMs: 30_000 });
+  const bus = openServiceBus({ clock: systemClock, random: systemRandom, connect, lockDurationMs: 30_000 });
   return {
     bus,
     depths: openServiceBusDepths({ connect }),
