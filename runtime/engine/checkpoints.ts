@@ -106,7 +106,10 @@ export class Checkpoints {
     return sightings.map((sighting, index) => versions.get(keys[index]!.row) === sighting.version);
   }
 
-  /** The version is handed over for sending. Another worker that meets it still sends it: the broker may never get it. */
+  /**
+   * The version is handed over for sending. Whoever meets it again still sends it, because the broker may never get it:
+   * a send that fails needs no word.
+   */
   sending(minerName: string, sighting: Sighting): void {
     const key = cacheKey(this.keyOf(minerName, sighting.userId, sighting.id));
     if (this.#inFlight.get(key)?.version === sighting.version) return;
@@ -119,11 +122,6 @@ export class Checkpoints {
   sent(minerName: string, sighting: Sighting): void {
     const inFlight = this.#inFlight.get(cacheKey(this.keyOf(minerName, sighting.userId, sighting.id)));
     if (inFlight?.version === sighting.version) inFlight.isAcknowledged = true;
-  }
-
-  /** The send failed: nothing is known about the version. */
-  unsent(minerName: string, sighting: Sighting): void {
-    this.#forget(cacheKey(this.keyOf(minerName, sighting.userId, sighting.id)), sighting.version);
   }
 
   /** After ingest, and only then: these versions are the newest in the lake. */

@@ -60,7 +60,6 @@ export async function takePage(
   for (const item of fresh) deps.checkpoints.sending(miner.name, item);
   const delivery = await addInTurn(deps.packer, fresh);
   if (delivery.error !== undefined) {
-    for (const item of fresh) deps.checkpoints.unsent(miner.name, item);
     deps.completeness.add('fetched', delivery.delivered, miner.name);
     deps.completeness.add('new', delivery.delivered, miner.name);
     throw delivery.error;

@@ -177,7 +177,7 @@ describe('decideClaim over whole histories', () => {
         const arrivals = order.map((at): Arrival => [history[at] ?? '', at, `E${at}`]);
         const { lake } = arrive(arrivals);
         const versions = new Set(lake.map(({ version }) => version));
-        expect(versions, `lost of ${history} in order ${order}`).toEqual(new Set(history));
+        expect(versions, `lost of ${named(history, order)}`).toEqual(new Set(history));
         const inTime = lake
           .filter(({ isLate }) => !isLate)
           .toSorted((a, b) => a.observedAtMs - b.observedAtMs)
@@ -185,7 +185,7 @@ describe('decideClaim over whole histories', () => {
         expect(inTime.at(-1)).toBe(history.at(-1));
         expect(
           inTime.some((version, index) => version === inTime[index + 1]),
-          `${history} in order ${order}`,
+          named(history, order),
         ).toBe(false);
         const late = lake.filter(({ isLate }) => isLate).map(({ version }) => version);
         expect(new Set(late).size, 'a version is late at most once').toBe(late.length);
@@ -200,7 +200,7 @@ describe('decideClaim over whole histories', () => {
         const arrivals = order.map((at): Arrival => [history[at] ?? '', at >> 1, `E${at}`]);
         const first = arrive(arrivals);
         const again = arrive(arrivals, first.row);
-        expect(again.verdicts, `${history} in order ${order}`).toEqual(first.verdicts);
+        expect(again.verdicts, named(history, order)).toEqual(first.verdicts);
       }
     }
   });
@@ -263,6 +263,10 @@ describe('isAfter', () => {
     }
   });
 });
+
+function named(history: readonly string[], order: readonly number[]): string {
+  return `${history.join()} in order ${order.join()}`;
+}
 
 function* histories5(longest = 5): Generator<readonly string[]> {
   const grow = function* (history: readonly string[]): Generator<readonly string[]> {

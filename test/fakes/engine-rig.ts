@@ -212,12 +212,7 @@ export class EngineProcess {
       }
       deliveries += 1;
       if (deliveries > deliveriesMax) throw new Error(`more than ${deliveriesMax} deliveries`);
-      const work = this.deliver(next)
-        .then(
-          () => undefined,
-          (error: unknown) => this.#survive(next, error),
-        )
-        .finally(() => running.delete(next));
+      const work = this.#attempt(next).finally(() => running.delete(next));
       running.set(next, work);
     }
   }
@@ -225,9 +220,13 @@ export class EngineProcess {
   /** Errors of handlers whose messages went back. */
   readonly errors: unknown[] = [];
 
-  #survive(held: HeldMessage, error: unknown): void {
-    this.errors.push(error);
-    this.world.bus.giveBack(held);
+  async #attempt(held: HeldMessage): Promise<void> {
+    try {
+      await this.deliver(held);
+    } catch (error) {
+      this.errors.push(error);
+      this.world.bus.giveBack(held);
+    }
   }
 
   async run(userId: string): Promise<Run | undefined> {

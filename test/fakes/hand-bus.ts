@@ -61,7 +61,6 @@ export class HandBus implements Bus {
   }
 
   giveBack(held: HeldMessage): void {
-    // oxlint-disable-next-line eslint/no-param-reassign -- a redelivery is counted on the message
     held.deliveryCount += 1;
   }
 

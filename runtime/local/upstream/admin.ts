@@ -23,6 +23,9 @@ export interface SimulatorStats {
   readonly servedItems: number;
   /** Lines of the truth in its view `sequence`: a content that came back after another one counts again. */
   readonly truth: number;
+  /** Pages asked for again right after they had been delivered, and the items on them. */
+  readonly pagesAgain: number;
+  readonly itemsAgain: number;
   /** Replies by status; `reset`: cut by the simulator; `lost`: the client went away first. */
   readonly calls: Readonly<Record<string, number>>;
 }

@@ -119,6 +119,8 @@ class LocalSimulator implements Simulator {
       items: this.#items,
       servedItems: truth.distinct,
       truth: truth.changes,
+      pagesAgain: truth.pagesAgain,
+      itemsAgain: truth.itemsAgain,
       calls: { ...this.#calls },
     };
   }
@@ -203,10 +205,9 @@ class LocalSimulator implements Simulator {
   #count(reply: PageReply, ending: Ending): void {
     this.#calls[ending] = (this.#calls[ending] ?? 0) + 1;
     if (ending !== 200 || reply.served === undefined) return;
-    const { miner, userNumber, ordinals, contents } = reply.served;
     this.#pages += 1;
-    this.#items += ordinals.length;
-    this.#world.truth.record(miner, userNumber, ordinals, contents);
+    this.#items += reply.served.ordinals.length;
+    this.#world.truth.record(reply.served);
   }
 }
 

@@ -20,12 +20,24 @@ export interface TruthFilter {
   readonly userNumber?: number | undefined;
 }
 
+/** A page that was delivered whole. `from` is the place behind which it began, Infinity = the head of the list. */
+export interface DeliveredPage {
+  readonly miner: string;
+  readonly userNumber: number;
+  readonly ordinals: readonly number[];
+  readonly contents: readonly number[];
+  readonly from: number;
+  readonly isEnd: boolean;
+}
+
 /** What one list has served: two numbers for each change of content that a client could see. */
 interface ListTruth {
   readonly miner: string;
   readonly userNumber: number;
   /** Places and contents by turns, in the order of service. */
   readonly changes: number[];
+  /** Where the newest page began; -1 before the first one, and behind the end of a list that was read from its head at once. */
+  lastFrom: number;
   /** Last content of each place. */
   readonly last: Map<number, number>;
   /** Contents of the places that have had more than one. */
@@ -37,6 +49,8 @@ export class Truth {
   readonly #lists = new Map<string, ListTruth>();
   #changes = 0;
   #distinct = 0;
+  #pagesAgain = 0;
+  #itemsAgain = 0;
 
   /** Contents served, equal neighbours of one item counted once. */
   get changes(): number {
@@ -48,9 +62,25 @@ export class Truth {
     return this.#distinct;
   }
 
+  /** Pages asked for again right after they had been delivered, as a client does that died before it kept them. */
+  get pagesAgain(): number {
+    return this.#pagesAgain;
+  }
+
+  /** Items on those pages. */
+  get itemsAgain(): number {
+    return this.#itemsAgain;
+  }
+
   /** Notes a page that was delivered: places and their contents, in page order. */
-  record(miner: string, userNumber: number, ordinals: readonly number[], contents: readonly number[]): void {
+  record({ miner, userNumber, ordinals, contents, from, isEnd }: DeliveredPage): void {
     const list = this.#listOf(miner, userNumber);
+    if (list.lastFrom === from) {
+      this.#pagesAgain += 1;
+      this.#itemsAgain += ordinals.length;
+    }
+    // A list of one page is read from its head by every firing: that is no repetition.
+    list.lastFrom = isEnd && from === Number.POSITIVE_INFINITY ? -1 : from;
     for (const [index, ordinal] of ordinals.entries()) {
       const content = contents[index] ?? 0;
       const last = list.last.get(ordinal);
@@ -86,7 +116,7 @@ export class Truth {
     const name = `${miner}\n${userNumber}`;
     let list = this.#lists.get(name);
     if (list === undefined) {
-      list = { miner, userNumber, changes: [], last: new Map(), many: new Map() };
+      list = { miner, userNumber, changes: [], lastFrom: -1, last: new Map(), many: new Map() };
       this.#lists.set(name, list);
     }
     return list;

@@ -7,7 +7,7 @@ import type { ItemsPerList, List } from './lists.ts';
 import { envelope, html } from './replies.ts';
 import type { Scenario } from './scenarios.ts';
 import { deadMarker, TROUBLES } from './troubles.ts';
-import { Truth } from './truth.ts';
+import { type DeliveredPage, Truth } from './truth.ts';
 import { HEAD, isPickedUser, readMarker, Visit } from './visit.ts';
 import type { Answer, Memory, Override, Plan, Position } from './visit.ts';
 
@@ -37,20 +37,13 @@ export interface PageQuery {
   readonly nowMs: number;
 }
 
-/** What goes into the truth once the page is delivered. */
-export interface ServedPage {
-  readonly miner: string;
-  readonly userNumber: number;
-  readonly ordinals: readonly number[];
-  readonly contents: readonly number[];
-}
-
 /** A reply, ready to be sent. */
 export interface PageReply extends Answer {
   readonly encoding?: Encoding | undefined;
   readonly delayMs: number;
   readonly cut?: Override['cut'];
-  readonly served?: ServedPage;
+  /** What goes into the truth once the page is delivered. */
+  readonly served?: DeliveredPage;
 }
 
 interface ListState {
@@ -142,7 +135,14 @@ export class World {
       encoding: this.#encodingFor(userNumber, acceptEncoding),
       delayMs,
       cut,
-      served: { miner, userNumber, ordinals, contents: ordinals.map((ordinal) => list().content(ordinal)) },
+      served: {
+        miner,
+        userNumber,
+        ordinals,
+        contents: ordinals.map((ordinal) => list().content(ordinal)),
+        from: visit.facts.position.ordinal,
+        isEnd: plan.after === undefined,
+      },
     };
   }
 
