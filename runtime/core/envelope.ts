@@ -78,13 +78,14 @@ export class EnvelopeError extends Error {
  * @throws EnvelopeError `newer` for a schema version this code does not know, `malformed` for anything else.
  */
 export function decodeEnvelope(text: string): Envelope {
-  const body = parseObject(text);
+  const lines = linesOf(text);
+  const body = parseObject(lines === undefined ? text : `${lines.header}]}`);
   const schemaVersion = body['schemaVersion'];
   if (typeof schemaVersion !== 'number' || schemaVersion < 1) throw malformed('schemaVersion must be a number from 1');
   if (schemaVersion > ENVELOPE_SCHEMA_VERSION) {
     throw new EnvelopeError('newer', `envelope schema ${schemaVersion} is newer than ${ENVELOPE_SCHEMA_VERSION}`);
   }
-  const items = body['items'];
+  const items = lines === undefined ? body['items'] : lines.items;
   if (!Array.isArray(items) || items.length === 0) throw malformed('items must be a non-empty list');
   const source = textField(body, 'source');
   if (source !== 'mine' && source !== 'capture') throw malformed('source must be mine or capture');
@@ -94,7 +95,7 @@ export function decodeEnvelope(text: string): Envelope {
     minerName: nameField(body, 'minerName'),
     source,
     composedAtMs: timeField(body, 'composedAtMs'),
-    items: distinct(items.map(decodeItem)),
+    items: distinct(lines === undefined ? items.map(decodeItem) : lines.items.map(decodeLine)),
   };
 }
 
@@ -103,6 +104,41 @@ function distinct(items: readonly EnvelopeItem[]): readonly EnvelopeItem[] {
   const keys = new Set(items.map((item) => JSON.stringify([item.userId, item.id])));
   if (keys.size < items.length) throw malformed('an item occurs twice');
   return items;
+}
+
+/** What begins the list of items, and the data of an item, in the form that `encodeEnvelope` writes. */
+const ITEMS_START = ',"items":[\n';
+const ITEMS_END = '\n]}';
+const DATA_START = ',"data":';
+
+/**
+ * The lines of an envelope in our own form, one item a line: its data then travels as text and is neither parsed nor written
+ * again. Undefined for any other JSON. A line break inside JSON text is always escaped, so lines are items.
+ */
+function linesOf(text: string): { header: string; items: string[] } | undefined {
+  const at = text.indexOf('\n');
+  const header = text.slice(0, at);
+  if (at < 0 || !`${header}\n`.endsWith(ITEMS_START) || !text.endsWith(ITEMS_END)) return undefined;
+  return { header, items: text.slice(at + 1, -ITEMS_END.length).split(',\n') };
+}
+
+/** A quote inside a JSON text is always escaped, so the first unescaped `,"data":` of a flat object begins its data. */
+function decodeLine(line: string): EnvelopeItem {
+  const at = line.indexOf(DATA_START);
+  if (at < 0) return decodeItem(parseObject(line));
+  const dataText = line.slice(at + DATA_START.length, -1);
+  if (!line.endsWith('}') || !isJson(dataText)) throw malformed('the data of an item is not JSON');
+  return { ...itemOf(parseObject(`${line.slice(0, at)}}`)), dataText };
+}
+
+/** Only asks: the value with its rounded numbers is thrown away. */
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function parseObject(text: string): Record<string, unknown> {
@@ -116,16 +152,22 @@ function parseObject(text: string): Record<string, unknown> {
   return body;
 }
 
-function decodeItem(value: unknown): EnvelopeItem {
-  if (!isObject(value)) throw malformed('an item is not an object');
-  const item = {
+/** An item without its data. */
+function itemOf(value: Record<string, unknown>): EnvelopeItem {
+  const version = textField(value, 'version');
+  if (version.length > VERSION_LIMIT) throw malformed(`version must have at most ${VERSION_LIMIT} characters`);
+  return {
     userId: textField(value, 'userId'),
     runId: textField(value, 'runId'),
     id: textField(value, 'id'),
-    version: textField(value, 'version'),
+    version,
     observedAtMs: timeField(value, 'observedAtMs'),
   };
-  if (item.version.length > VERSION_LIMIT) throw malformed(`version must have at most ${VERSION_LIMIT} characters`);
+}
+
+function decodeItem(value: unknown): EnvelopeItem {
+  if (!isObject(value)) throw malformed('an item is not an object');
+  const item = itemOf(value);
   if (value['dataRef'] !== undefined) return { ...item, dataRef: dataRefField(value) };
   if (!Object.hasOwn(value, 'data')) throw malformed('an item has neither data nor dataRef');
   return { ...item, dataText: stringifyServed(value['data']) };

@@ -81,9 +81,16 @@ export function decideFiring(run: Run | undefined, firing: Firing): FiringVerdic
     if (run.tokenHash === firing.tokenHash) return { kind: 'set-aside', run };
     return { kind: 'start', run: newRun(firing) };
   }
-  const deadlineMs = Math.max(run.progressAtMs, run.notBeforeMs) + firing.reviveAfterMs;
-  if (firing.nowMs < deadlineMs) return { kind: 'coalesce', run };
+  if (firing.nowMs < silentUntilMs(run, firing.reviveAfterMs)) return { kind: 'coalesce', run };
   return decideRevival(run, firing.nowMs);
+}
+
+/**
+ * Until when a live run may be silent before it is sent again, epoch in ms. Each revival doubles the patience of `afterMs`: a
+ * message that merely waits in a long queue is not sent many times over, and its run not set aside within minutes.
+ */
+export function silentUntilMs(run: Run, afterMs: number): number {
+  return Math.max(run.progressAtMs, run.notBeforeMs) + afterMs * 2 ** run.revivals;
 }
 
 /** Sends the marker message of a silent live run again, or sets the run aside when that was tried too often. */

@@ -3,6 +3,11 @@ import { type Candidate, decodeCheckpoint, isAfter } from '../core/checkpoint.ts
 import { ITEM_HASH_DIGITS, itemKey, prefixEnd, USER_HASH_DIGITS, type HashedKey } from '../core/keys.ts';
 import type { Cache, Digest, Rows } from '../ports.ts';
 
+/** Key of an item in the ledger and in the cache tiers. */
+export interface ItemKey extends HashedKey {
+  readonly cacheKey: string;
+}
+
 /** One item of a page as the checkpoint sees it. */
 export interface Sighting {
   readonly userId: string;
@@ -25,6 +30,9 @@ const IN_FLIGHT_LIMIT = 500_000;
 /** Facts about the newest ingested items of this process, so that an older one that arrives later is not told to the cache. */
 const RECENT_FACTS_LIMIT = 50_000;
 
+/** Items whose key is kept between mining and ingest. */
+const KEYS_LIMIT = 20_000;
+
 /** Users whose hash is kept. */
 const USER_HASHES_LIMIT = 10_000;
 
@@ -42,14 +50,14 @@ interface InFlight {
 
 /** What the lake holds newest of one item; `observedAtMs` is undefined for what a tier said. */
 interface Fact {
-  readonly key: HashedKey;
+  readonly key: ItemKey;
   readonly version: string;
   readonly observedAtMs: number | undefined;
 }
 
 /** What an ingested envelope has found out about one item. */
 export interface IngestedItem {
-  readonly key: HashedKey;
+  readonly key: ItemKey;
   /** The version that the envelope carried. */
   readonly version: string;
   /** Newest observation in the ledger after the claim. */
@@ -66,6 +74,7 @@ export class Checkpoints {
   readonly #recent = new Map<string, Candidate>();
   readonly #largeUsers = new Set<string>();
   readonly #userHashes = new Map<string, string>();
+  readonly #keys = new Map<string, ItemKey>();
 
   constructor(deps: CheckpointsDeps) {
     this.#deps = deps;
@@ -81,9 +90,19 @@ export class Checkpoints {
     return hash;
   }
 
-  keyOf(minerName: string, userId: string, id: string): HashedKey {
+  /** An item's key is asked for several times on its way: when it is seen, sent, acknowledged and ingested. */
+  keyOf(minerName: string, userId: string, id: string): ItemKey {
+    const name = JSON.stringify([minerName, userId, id]);
+    const known = this.#keys.get(name);
+    if (known !== undefined) return known;
     // As JSON text: UTF-8 has one and the same replacement for every lone surrogate, so that ids would fall together.
-    return itemKey(minerName, this.userHash(userId), this.#deps.digest.sha256(JSON.stringify(id), ITEM_HASH_DIGITS));
+    const itemHash = this.#deps.digest.sha256(JSON.stringify(id), ITEM_HASH_DIGITS);
+    const userHash = this.userHash(userId);
+    // The braces keep one user's keys in one Redis slot, so that a page is one MGET on a cluster.
+    const key = { ...itemKey(minerName, userHash, itemHash), cacheKey: `c1:{${userHash}}:${minerName}:${itemHash}` };
+    this.#keys.set(name, key);
+    trimOldest(this.#keys, KEYS_LIMIT);
+    return key;
   }
 
   /** For each sighting of one user's page: true when its version is the newest one known. */
@@ -91,7 +110,7 @@ export class Checkpoints {
     const keys = sightings.map((sighting) => this.keyOf(minerName, sighting.userId, sighting.id));
     const versions = new Map<string, string>();
     for (const key of keys) {
-      const inFlight = this.#inFlight.get(cacheKey(key));
+      const inFlight = this.#inFlight.get(key.cacheKey);
       if (inFlight?.isAcknowledged === true) versions.set(key.row, inFlight.version);
     }
     await this.#askTiers(keys, versions, ttlMs);
@@ -111,7 +130,7 @@ export class Checkpoints {
    * a send that fails needs no word.
    */
   sending(minerName: string, sighting: Sighting): void {
-    const key = cacheKey(this.keyOf(minerName, sighting.userId, sighting.id));
+    const key = this.keyOf(minerName, sighting.userId, sighting.id).cacheKey;
     if (this.#inFlight.get(key)?.version === sighting.version) return;
     this.#inFlight.delete(key);
     this.#inFlight.set(key, { version: sighting.version, isAcknowledged: false });
@@ -120,16 +139,16 @@ export class Checkpoints {
 
   /** The broker has the version: the same one again is seen, any other one is new. What is ingested by now stays forgotten. */
   sent(minerName: string, sighting: Sighting): void {
-    const inFlight = this.#inFlight.get(cacheKey(this.keyOf(minerName, sighting.userId, sighting.id)));
+    const inFlight = this.#inFlight.get(this.keyOf(minerName, sighting.userId, sighting.id).cacheKey);
     if (inFlight?.version === sighting.version) inFlight.isAcknowledged = true;
   }
 
   /** After ingest, and only then: these versions are the newest in the lake. */
   async ingested(entries: readonly IngestedItem[], ttlMs: number): Promise<void> {
-    for (const { key, newest } of entries) this.#rememberRecent(cacheKey(key), newest);
+    for (const { key, newest } of entries) this.#rememberRecent(key.cacheKey, newest);
     const facts = entries.map(({ key, newest }): Fact => ({ key, ...newest }));
     await this.#fill(this.#deps.tiers, facts, ttlMs);
-    for (const entry of entries) this.#forget(cacheKey(entry.key), entry.version);
+    for (const entry of entries) this.#forget(entry.key.cacheKey, entry.version);
   }
 
   #forget(key: string, version: string): void {
@@ -146,18 +165,18 @@ export class Checkpoints {
 
   /** Envelopes of one item may be ingested at once and tell the cache in any order; so may a page that has just read the ledger. */
   #isOutdated(fact: Fact): boolean {
-    const newest = this.#recent.get(cacheKey(fact.key));
+    const newest = this.#recent.get(fact.key.cacheKey);
     if (newest === undefined) return false;
     const { version, observedAtMs } = fact;
     return observedAtMs === undefined ? version !== newest.version : isAfter(newest, { version, observedAtMs });
   }
 
-  async #askTiers(keys: readonly HashedKey[], versions: Map<string, string>, ttlMs: number): Promise<void> {
+  async #askTiers(keys: readonly ItemKey[], versions: Map<string, string>, ttlMs: number): Promise<void> {
     for (const [level, tier] of this.#deps.tiers.entries()) {
       const missing = keys.filter((key) => !versions.has(key.row));
       if (missing.length === 0) return;
       try {
-        const values = await tier.getMany(missing.map(cacheKey));
+        const values = await tier.getMany(missing.map(({ cacheKey }) => cacheKey));
         const hits = missing.flatMap((key, index): Fact[] => {
           const version = values[index];
           return version === undefined ? [] : [{ key, version, observedAtMs: undefined }];
@@ -177,7 +196,7 @@ export class Checkpoints {
       if (current.length === 0) return;
       try {
         await tier.setMany(
-          current.map(({ key, version }) => [cacheKey(key), version] as const),
+          current.map(({ key, version }) => [key.cacheKey, version] as const),
           ttlMs,
         );
       } catch (error) {
@@ -190,7 +209,7 @@ export class Checkpoints {
    * Newest observations by row. A user with few rows costs one range read, a large one point reads. Rows of one page belong to
    * one user; the bound of three rows per item holds whatever the ids look like, because the keys are hashes.
    */
-  async #askLedger(keys: readonly HashedKey[]): Promise<ReadonlyMap<string, Candidate>> {
+  async #askLedger(keys: readonly ItemKey[]): Promise<ReadonlyMap<string, Candidate>> {
     const found = new Map<string, Candidate>();
     const first = keys[0];
     if (first === undefined) return found;
@@ -217,10 +236,4 @@ export class Checkpoints {
     this.#largeUsers.add(user);
     trimOldest(this.#largeUsers, LARGE_USERS_LIMIT);
   }
-}
-
-/** Key in the cache tiers. The braces keep one user's keys in one Redis slot, so that a page is one MGET on a cluster. */
-function cacheKey(key: HashedKey): string {
-  const minerName = key.partition.slice(0, key.partition.lastIndexOf('.'));
-  return `c1:{${key.row.slice(0, USER_HASH_DIGITS)}}:${minerName}:${key.row.slice(USER_HASH_DIGITS)}`;
 }

@@ -8,7 +8,7 @@ import {
 import { envelopeKey } from '../core/keys.ts';
 import { envelopeObject } from '../core/lake-name.ts';
 import type { Clock, Compression, Digest, Handled, IncomingMessage, Lake, Ledger } from '../ports.ts';
-import type { Checkpoints } from './checkpoints.ts';
+import type { Checkpoints, ItemKey } from './checkpoints.ts';
 import { claimItems, type ClaimRequest } from './claims.ts';
 import type { Completeness, EnvelopeRef } from './completeness.ts';
 import { postpone, type Postpone } from './postpone.ts';
@@ -75,7 +75,7 @@ export async function ownedOf(ledger: Ledger, envelopeId: string): Promise<numbe
   return stored === undefined ? undefined : (JSON.parse(stored.value) as Done).owned;
 }
 
-function requestsOf(deps: IngestDeps, envelope: Envelope): readonly ClaimRequest[] {
+function requestsOf(deps: IngestDeps, envelope: Envelope): readonly (ClaimRequest & { readonly key: ItemKey })[] {
   return envelope.items.map((item) => ({
     key: deps.checkpoints.keyOf(envelope.minerName, item.userId, item.id),
     version: item.version,

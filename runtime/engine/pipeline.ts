@@ -75,6 +75,7 @@ export class Pipeline {
   readonly #limits: Limits;
   readonly #gone: GoneUsers;
   readonly #consumers = new Map<string, Consumer>();
+  readonly #lastMoves = new Map<string, { pages: number; atMs: number }>();
   #failure: Error | undefined;
 
   constructor(deps: PipelineDeps, options: PipelineOptions) {
@@ -137,10 +138,12 @@ export class Pipeline {
   async tick(): Promise<void> {
     const { settings } = this.#options;
     for (const miner of this.#options.miners) {
-      const isWaiting = this.progress.waiting().some((waiting) => waiting.minerName === miner.name);
-      if (!isWaiting) continue;
+      const open = this.progress.waiting().filter(({ minerName }) => minerName === miner.name).length;
+      if (open === 0 || this.#hasMoved(miner.name)) continue;
       const queue = routeOf(miner).miningQueue;
       const depth = await this.#deps.depths.depth(queue);
+      // Every open run has its message: nobody is lost, the queue is just long.
+      if (depth.active + depth.scheduled >= open) continue;
       const isIdle = depth.active + depth.scheduled === 0 && this.#inFlight(queue) === 0;
       const silentForMs = isIdle ? LOST_MESSAGE_MS : settings.reviveAfterMs;
       const revived = await revive(this.#scheduleDeps(), miner.name, silentForMs);
@@ -215,6 +218,15 @@ export class Pipeline {
   #scheduleDeps(): ScheduleDeps {
     const { settings } = this.#options;
     return { ...this.#deps, runs: this.#runs, progress: this.progress, reviveAfterMs: settings.reviveAfterMs };
+  }
+
+  /** Whether a miner has read a page lately: then nobody needs to ask, and pay, for the depth of its queue. */
+  #hasMoved(minerName: string): boolean {
+    const nowMs = this.#deps.clock.now();
+    const pages = this.progress.miners.get(minerName)?.pages ?? 0;
+    const last = this.#lastMoves.get(minerName);
+    if (last?.pages !== pages) this.#lastMoves.set(minerName, { pages, atMs: nowMs });
+    return last === undefined || last.pages !== pages || nowMs - last.atMs < LOST_MESSAGE_MS;
   }
 
   #inFlight(queue: string): number {

@@ -1,5 +1,5 @@
 import type { Miner, User } from '../core/miner.ts';
-import { decideFiring, decideRevival, type FiringVerdict, type Run } from '../core/run.ts';
+import { decideFiring, decideRevival, type FiringVerdict, type Run, silentUntilMs } from '../core/run.ts';
 import type { Clock, Digest } from '../ports.ts';
 import { type MarkerSenderDeps, sendMarkers } from './marker-sender.ts';
 import type { Progress } from './progress.ts';
@@ -128,7 +128,7 @@ const REVIVE_BATCH = 100;
 
 /**
  * Sends the marker messages of silent live runs again.
- * @param silentForMs - a run counts as silent when it has not moved, and did not wait, for this long.
+ * @param silentForMs - a run counts as silent when it has not moved, and did not wait, for this long; twice as long after each revival.
  */
 export async function revive(deps: ScheduleDeps, minerName: string, silentForMs: number): Promise<number> {
   const nowMs = deps.clock.now();
@@ -136,8 +136,7 @@ export async function revive(deps: ScheduleDeps, minerName: string, silentForMs:
   let batch: { stored: StoredRun; verdict: FiringVerdict }[] = [];
   for await (const stored of deps.runs.scan(minerName)) {
     const { run } = stored;
-    const silentSinceMs = Math.max(run.progressAtMs, run.notBeforeMs);
-    if (run.state !== 'live' || nowMs - silentSinceMs < silentForMs) continue;
+    if (run.state !== 'live' || nowMs < silentUntilMs(run, silentForMs)) continue;
     batch.push({ stored, verdict: decideRevival(run, nowMs) });
     if (batch.length < REVIVE_BATCH) continue;
     await carryOut(deps, minerName, batch, count);

@@ -1,6 +1,7 @@
 import { sha256Digest } from '../adapters/system.ts';
 import { equationsOf } from '../engine/completeness.ts';
 import type { Pipeline } from '../engine/pipeline.ts';
+import type { Waiting } from '../engine/progress.ts';
 import { EXIT } from './bad-input.ts';
 import type { Home } from './home.ts';
 import type { StartOptions } from './options.ts';
@@ -16,6 +17,11 @@ const FAILED_GRACE_MS = 500;
 
 /** What an earlier process left in the ingestion queue is ingested before anything is fired, for at most this long. */
 const BACKLOG_LIMIT_MS = 60_000;
+
+const STOPPING = 'Stopping: what is in flight is finished first; a second Ctrl-C exits at once.';
+
+/** How a `--once` ended. */
+type End = 'drained' | 'stuck' | 'waited' | 'stopped';
 
 /** One run of the pipeline under the eyes of a person. */
 export class Session {
@@ -48,7 +54,10 @@ export class Session {
     await this.#begin();
     await this.#pipeline.fire(() => this.#targets.users(), this.#targets.count, this.#stop);
     const end = await this.#untilDrained();
-    if (end === 'stopped') await this.close();
+    if (end === 'stopped') {
+      this.#reporter.line(STOPPING);
+      await this.close();
+    }
     this.#reporter.draw(this.#pipeline.progress);
     this.#reporter.stop();
     await this.#pipeline.completeness.audit();
@@ -70,7 +79,7 @@ export class Session {
       await this.#pipeline.completeness.audit();
       await pause(LOOK_EVERY_MS * 4, this.#stop);
     }
-    this.#reporter.line('Stopping: what is in flight is finished first; a second Ctrl-C exits at once.');
+    this.#reporter.line(STOPPING);
     await this.close();
     this.#reporter.line('Stopped. Nothing is lost; npm start goes on from here.');
     return EXIT.ok;
@@ -94,7 +103,7 @@ export class Session {
     this.#reporter.follow(this.#pipeline.progress);
   }
 
-  async #untilDrained(): Promise<'drained' | 'stuck' | 'waited' | 'stopped'> {
+  async #untilDrained(): Promise<End> {
     const untilMs = this.#startedAtMs + this.#options.maxWaitMs;
     for (;;) {
       const state = await this.#pipeline.state();
@@ -134,14 +143,14 @@ export class Session {
     };
   }
 
-  #conclude(end: 'drained' | 'stuck' | 'waited' | 'stopped', result: OnceResult): number {
+  #conclude(end: End, result: OnceResult): number {
     const { progress } = this.#pipeline;
     const waiting = end === 'drained' ? [] : progress.waiting();
     this.#reporter.line(resultText(result));
     const aside = progress.setAsideList();
     if (aside.length > 0) this.#reporter.line(listText(aside));
-    if (end === 'waited')
-      this.#reporter.line(`Gave up after --max-wait; ${waiting.length} runs wait:\n${listText(waiting)}`);
+    const early = whyEarly(end, waiting, this.#home.facts.logFile);
+    if (early !== undefined) this.#reporter.line(early);
     if (this.#options.json) {
       const more =
         waiting.length > 0
@@ -153,7 +162,21 @@ export class Session {
   }
 }
 
-function exitCode(end: 'drained' | 'stuck' | 'waited' | 'stopped', result: OnceResult, isStrict: boolean): number {
+/** Why a `--once` ended before everything was in the lake, and what to do; undefined when it did not. */
+function whyEarly(end: End, waiting: readonly Waiting[], logFile: string): string | undefined {
+  switch (end) {
+    case 'drained':
+      return undefined;
+    case 'waited':
+      return `Gave up after --max-wait; ${waiting.length} runs wait:\n${listText(waiting)}`;
+    case 'stopped':
+      return `Stopped; ${waiting.length} runs are not over. Nothing is lost; the same command goes on from here.`;
+    case 'stuck':
+      return `Envelopes are left as dead letters of the ingestion queue, and their items are not in the lake. The log is ${logFile}`;
+  }
+}
+
+function exitCode(end: End, result: OnceResult, isStrict: boolean): number {
   if (end === 'waited') return EXIT.waited;
   const adds = equationsOf(result).every((equation) => equation.holds);
   const isTrue = (result.lost ?? 0) === 0 && (result.duplicate ?? 0) === 0;

@@ -3,9 +3,23 @@ import * as z from 'zod';
 import type { User } from '../core/miner.ts';
 import { BadInput } from './bad-input.ts';
 
+/** A segment of a path that is `.` or `..` asks for another path, however it is escaped (URL Standard, "path state"). */
+const PATH_STEP = /^\.\.?$/;
+
+/** What no URL can carry (lone surrogates), and what would draw on a terminal. */
+const UNUSABLE = /[\p{Cc}\p{Cs}]/u;
+
+/** What an HTTP header can carry everywhere. */
+const HEADER_TEXT = /^[\x20-\x7e]+$/;
+
 const userLine = z.strictObject({
-  userId: z.string().min(1).max(256),
-  accessToken: z.string().min(1),
+  userId: z
+    .string()
+    .min(1)
+    .max(256)
+    .refine((userId) => !PATH_STEP.test(userId), 'must not be . or ..')
+    .refine((userId) => !UNUSABLE.test(userId), 'must have no control characters and no lone surrogates'),
+  accessToken: z.string().min(1).regex(HEADER_TEXT, 'must be printable ASCII: it travels in a header'),
   proxyUrl: z
     .url({ protocol: /^https?$/ })
     .nullable()

@@ -12,6 +12,7 @@ import {
   REVIVALS_LIMIT,
   type Run,
   type RunState,
+  silentUntilMs,
 } from '../../runtime/core/run.ts';
 
 const firing: Firing = {
@@ -72,6 +73,14 @@ describe('decideFiring', () => {
   ];
   it.each(live)('%s', (_, progressAtMs, notBeforeMs, kind) => {
     expect(decideFiring({ ...startedRun(), progressAtMs, notBeforeMs }, firing).kind).toBe(kind);
+  });
+});
+
+describe('silentUntilMs', () => {
+  it('doubles the patience with each revival, so that a message in a long queue is not sent many times over', () => {
+    const run = { ...startedRun(), progressAtMs: 10, notBeforeMs: 20 };
+    const waits = [0, 1, 2, 3, 4, 5].map((revivals) => silentUntilMs({ ...run, revivals }, 1000) - 20);
+    expect(waits).toEqual([1000, 2000, 4000, 8000, 16_000, 32_000]);
   });
 });
 

@@ -47,20 +47,16 @@ describe('users with a proxy', () => {
       hush('direct'),
       hush('one', `http://${CANARY}-user:${CANARY}-p%40ss@127.0.0.1:${one.port}`),
       hush('two', `http://127.0.0.1:${two.port}/`),
-      hush('dead', `http://${CANARY}-user:${CANARY}-pass@127.0.0.1:1`),
     ];
-    const args = ['--set', 'retryLaterMs=1'];
-    const ended = await mineOnce({ upstream, state, users, args, miners: ['chats', 'fans'] });
+    const ended = await mineOnce({ upstream, state, users, args: ['--strict'], miners: ['chats', 'fans'] });
     expect(ended.code, ended.stderr).toBe(0);
-    expect(ended.counts).toMatchObject({ new: 18, failed: 2, quarantined: 0 });
-    expect(ended.stderr).toMatch(/dead chats: transient: .*the proxy 127\.0\.0\.1:1 cannot be used/);
+    expect(ended.counts).toMatchObject({ new: 18, lake: 18 });
 
     const portsOf = (userId: string): number[] =>
       upstream.calls.filter((call) => call.userId === userId).map((call) => call.clientPort);
     expect(portsOf('one').every((port) => one.ports.has(port))).toBe(true);
     expect(portsOf('two').every((port) => two.ports.has(port))).toBe(true);
     expect(portsOf('direct').some((port) => one.ports.has(port) || two.ports.has(port))).toBe(false);
-    expect(portsOf('dead')).toEqual([]);
     const basic = `Basic ${Buffer.from(`${CANARY}-user:${CANARY}-p@ss`).toString('base64')}`;
     expect(one.tunnels.length).toBeGreaterThan(0);
     for (const tunnel of one.tunnels) {
@@ -98,11 +94,14 @@ describe('a secret', () => {
     };
     const upstream = await startUpstream((call) => answers[call.userId]?.(call) ?? page(plainItems('i', 3)));
     const state = join(await emptyFolder(), 'state');
-    const users = ['fine', ...Object.keys(answers)].map((userId) => hush(userId));
+    const deadProxy = `http://${CANARY}-user:${CANARY}-pass@127.0.0.1:1`;
+    const users = [...['fine', ...Object.keys(answers)].map((userId) => hush(userId)), hush('dead', deadProxy)];
     const args = ['--set', 'retryLaterMs=1', '--set', 'callTimeoutMs=2000'];
     const ended = await mineOnce({ upstream, state, users, args });
     expect(ended.code, ended.stderr).toBe(0);
     expect(ended.counts).toMatchObject({ new: 5, paused: 1 });
+    expect(ended.stderr).toMatch(/dead chats: transient: .*the proxy 127\.0\.0\.1:1 cannot be used/);
+    expect(upstream.calls.some((call) => call.userId === 'dead')).toBe(false);
     expect((await exportRows(state)).map((row) => row.userId)).toEqual(['fine', 'fine', 'fine', 'next', 'next']);
     expect([elsewhere.calls, elsewhere.strays]).toEqual([[], []]);
     const listed = await adit('adit', ['users', 'list', '--state', state]);

@@ -39,6 +39,7 @@ const WRITE = 4;
 const MARK_DONE = 5;
 const TELL_CACHE = 6;
 const SETTLE = 7;
+const STEP_NAMES = ['rests', 'looks', 'reads', 'swaps', 'writes', 'marks done', 'tells the cache', 'settles'];
 
 /** What a worker knows of an item. */
 const UNKNOWN = 0;
@@ -152,7 +153,7 @@ export class IngestModel {
       const at = this.#workerAt(worker);
       if (state[at + 1] === IDLE) this.#deliveries(state, worker, visit);
       else {
-        visit(`W${worker} ${state[at + 1]} E${state[at]}`, this.#step(state, worker));
+        visit(`W${worker} ${STEP_NAMES[state[at + 1]!]} E${state[at]}`, this.#step(state, worker));
         if (state[0]! > 0) this.#crashes(state, worker, visit);
       }
     }
@@ -179,7 +180,7 @@ export class IngestModel {
     next[0]! -= 1;
     if (next[this.#envelopeAt(envelope) + 2] === worker + 1) next[this.#envelopeAt(envelope) + 2] = 0;
     this.#rest(next, worker);
-    visit(`W${worker} dies at ${state[at + 1]}`, next);
+    visit(`W${worker} dies before it ${STEP_NAMES[state[at + 1]!]} E${state[at]}`, next);
     if (state[at + 1] !== WRITE || state[1] === 0 || state[2] !== 0) return;
     const stray = next.slice();
     stray[1]! -= 1;
@@ -243,8 +244,7 @@ export class IngestModel {
     const position = next[at + 2]!;
     const candidate = this.#scenario.envelopes[next[at]! - 1]![position]!;
     next[at + 3] = next[this.#rowAt(candidate.item)]!;
-    const isWritten = this.#protocol.order === 'claim-write' || this.#hasResults(next, worker);
-    if (isWritten) {
+    if (this.#protocol.order === 'claim-write' || this.#hasResults(next, worker)) {
       next[at + 1] = SWAP;
       return;
     }

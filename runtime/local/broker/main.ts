@@ -13,6 +13,8 @@ async function main(): Promise<void> {
   process.on('SIGINT', () => undefined);
   const ended = Promise.withResolvers<void>();
   process.on('SIGTERM', () => ended.resolve());
+  // The parent may have died before it could read the answer.
+  process.stdout.on('error', () => ended.resolve());
   const lines = createInterface({ input: process.stdin });
   const firstLine = Promise.withResolvers<string>();
   lines.once('line', (line) => firstLine.resolve(line));

@@ -17,6 +17,8 @@ async function main(): Promise<void> {
   const ended = new Promise<void>((resolve) => {
     input.on('close', resolve);
     process.on('SIGTERM', () => resolve());
+    // The parent may have died before it could read the answer.
+    process.stdout.on('error', () => resolve());
   });
   const line = await Promise.race([new Promise<string>((resolve) => input.once('line', resolve)), ended]);
   if (line === undefined) return;

@@ -1,0 +1,91 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { isRedisHere } from '../fakes/servers.ts';
+import { emptyFolder, lastJson, startAdit, until } from './adit.ts';
+import { exportRows, mineArgs } from './lake-rows.ts';
+import { listOf, plainItems, startUpstream } from './scripted-upstream.ts';
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  return port;
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => socket.destroy());
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+async function startRedis(port: number, dir: string): Promise<ChildProcess> {
+  const place = ['--bind', '127.0.0.1', '--port', String(port), '--dir', dir];
+  const child = spawn('redis-server', [...place, '--save', '', '--appendonly', 'no'], { stdio: 'ignore' });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  await until(() => answers(port), 10_000, 'redis-server to answer');
+  return child;
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+}
+
+const USERS = Array.from({ length: 6 }, (_, index) => `u${index}`);
+const ITEMS = plainItems('i', 120);
+
+describe.runIf(isRedisHere())('a Redis that is killed and started again, empty, while users are mined', () => {
+  it('loses nothing, doubles nothing, and the run ends', async () => {
+    const dir = await emptyFolder();
+    const port = await freePort();
+    const env = { REDIS_URL: `redis://127.0.0.1:${port}` };
+    let redis = await startRedis(port, dir);
+    const upstream = await startUpstream(listOf(ITEMS, 10));
+    const state = join(dir, 'state');
+    // Without the memory tier every page asks Redis; ten calls a second per user leave time to kill it between pages.
+    const args = ['--set', 'memoryTierEntries=0', '--set', 'userCallsPerSecond=10', '--strict'];
+    for (const fresh of [USERS.length * ITEMS.length, 0]) {
+      const running = startAdit('start', await mineArgs({ upstream, state, users: USERS, args }), { env });
+      onTestFinished(() => void running.child.kill('SIGKILL'));
+      const before = upstream.calls.length;
+      await until(() => upstream.calls.length > before + 15, 20_000, 'some pages');
+      await kill(redis);
+      await until(() => upstream.calls.length > before + 30, 20_000, 'pages without Redis');
+      redis = await startRedis(port, dir);
+      const ended = await running.ended;
+      expect(ended.code, ended.stderr).toBe(0);
+      expect(lastJson(ended)).toMatchObject({ new: fresh, lake: fresh, known: 0 });
+    }
+    const rows = await exportRows(state);
+    expect(rows).toHaveLength(USERS.length * ITEMS.length);
+    expect(new Set(rows.map((row) => `${row.userId} ${row.dataText}`)).size).toBe(rows.length);
+  });
+
+  it('that hangs instead, accepting and never answering, costs time and nothing else', async () => {
+    const server = createServer(() => undefined);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const upstream = await startUpstream(listOf(ITEMS, 40));
+    const state = join(await emptyFolder(), 'state');
+    const running = startAdit(
+      'start',
+      await mineArgs({ upstream, state, users: USERS, args: ['--set', 'cacheTimeoutMs=100'] }),
+      { env: { REDIS_URL: `redis://:hush-hush@127.0.0.1:${port}` } },
+    );
+    onTestFinished(() => void running.child.kill('SIGKILL'));
+    const ended = await running.ended;
+    expect(ended.code, ended.stderr).toBe(0);
+    expect(lastJson(ended)).toMatchObject({ new: USERS.length * ITEMS.length, known: 0 });
+    expect(ended.stderr).not.toContain('hush-hush');
+  });
+});
