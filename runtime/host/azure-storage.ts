@@ -3,19 +3,42 @@ import { ContainerClient } from '@azure/storage-blob';
 import { openBlobLake } from '../adapters/blob-lake.ts';
 import { openTableLedger } from '../adapters/table-ledger.ts';
 import type { Lake, Ledger } from '../ports.ts';
+import { BadInput } from './bad-input.ts';
 
 /** Tables of the ledger, prefixed so that one storage account can hold other tables too. */
 const TABLES = ['items', 'envelopes', 'runs', 'users', 'control'] as const;
 
 const LAKE_CONTAINER = 'lake';
 
+/** What a storage account holds for us. */
+interface AzureStorage {
+  readonly ledger: Ledger;
+  readonly lake: Lake;
+  readonly text: string;
+}
+
 /**
  * Ledger on Azure Tables and lake on Azure Blobs, by connection string. Creates the tables and the container when they are
  * missing; the deployed stack creates them itself and uses identities instead.
+ * @throws BadInput when the text is no connection string, or the account does not answer or refuses the key.
  */
-export async function openAzureStorage(
-  connectionString: string,
-): Promise<{ ledger: Ledger; lake: Lake; text: string }> {
+export async function openAzureStorage(connectionString: string): Promise<AzureStorage> {
+  try {
+    return await open(connectionString);
+  } catch (cause) {
+    throw new BadInput(`ADIT_STORAGE_CONNECTION_STRING: ${whyNot(cause)}`, { cause });
+  }
+}
+
+/** By code: the message of the error may quote the connection string. */
+function whyNot(error: unknown): string {
+  const { code, statusCode } = error as { code?: unknown; statusCode?: unknown };
+  const why = [statusCode, code].filter((part) => part !== undefined).join(' ');
+  if (why === '') return 'this is no connection string of a storage account. Next: copy it from the account again';
+  return `the storage account cannot be reached (${why}). Next: start it, or check address, name and key`;
+}
+
+async function open(connectionString: string): Promise<AzureStorage> {
   const allowInsecureConnection =
     /^.*\bhttp:\/\/127\.0\.0\.1/.test(connectionString) || connectionString.includes('DefaultEndpointsProtocol=http;');
   for (const table of TABLES) {

@@ -19,8 +19,10 @@ import { openStateFolder } from '../local/state-folder.ts';
 import type { Cache, Lake, Ledger, Log } from '../ports.ts';
 import type { Settings } from '../settings.ts';
 import { openAzureStorage } from './azure-storage.ts';
+import { BadInput } from './bad-input.ts';
 import { type ChildEnd, JOURNAL_LOST_EXIT, startChild } from './child.ts';
 import type { Environment } from './config.ts';
+import { ledgerId } from './ledger-id.ts';
 import { tracePhases } from './phase-trace.ts';
 import { releaseAll, type Release } from './release.ts';
 
@@ -70,10 +72,13 @@ async function open(options: HomeOptions, releases: Release[]): Promise<Home> {
   releases.push(async () => log.close());
   const storage = await openStorage(folder.dir, environment);
   releases.push(() => storage.ledger.close());
-  const [broker, cache] = await Promise.all([
+  const starting = [
     startBroker(folder.dir, settings, releases),
-    openCache(folder.dir, settings, environment, log, releases),
-  ]);
+    openCache({ stateDir: folder.dir, settings, environment, log, ledger: storage.ledger }, releases),
+  ] as const;
+  // When one fails, the other must be known to `releases` before they run: a server that nobody stops keeps this process alive.
+  await Promise.allSettled(starting);
+  const [broker, cache] = await Promise.all(starting);
   let brokerFailure: Error | undefined;
   void broker.ended.then((end) => (brokerFailure = brokerEnded(end, logFile)));
   const connect = { connectionString: String(broker.ready['connectionString']) };
@@ -170,13 +175,17 @@ async function openStorage(
   };
 }
 
+interface CacheNeeds extends Pick<HomeOptions, 'settings' | 'environment'> {
+  readonly stateDir: string;
+  readonly log: Log;
+  readonly ledger: Ledger;
+}
+
 async function openCache(
-  stateDir: string,
-  settings: Settings,
-  environment: Environment,
-  log: Log,
+  { stateDir, settings, environment, log, ledger }: CacheNeeds,
   releases: Release[],
 ): Promise<{ tiers: readonly Cache[]; text: string }> {
+  if (environment.redisUrl !== undefined) checkRedisUrl(environment.redisUrl);
   const memory = openMemoryCache({ entries: settings.memoryTierEntries });
   const own = environment.redisUrl === undefined ? await startRedis({ dir: stateDir }) : undefined;
   if (own !== undefined) releases.push(() => own.stop());
@@ -186,10 +195,19 @@ async function openCache(
     return { tiers: [memory], text: `${memoryText}; no Redis (none on the PATH, REDIS_URL is not set)` };
   const redis = openRedisCache({
     url,
+    keyPrefix: `${await ledgerId(ledger, systemRandom)}:`,
     commandTimeoutMs: settings.cacheTimeoutMs,
     onState: (state, reason) => log.warn('redis', { state, reason }),
   });
   releases.push(() => redis.close());
   const where = own === undefined ? 'Redis from REDIS_URL' : `redis-server on this machine, process ${own.pid}`;
   return { tiers: [memory, redis], text: `${memoryText}, then ${where}` };
+}
+
+/** The address holds a password, so the message does not repeat it. */
+function checkRedisUrl(text: string): void {
+  if (['redis:', 'rediss:'].includes(URL.parse(text)?.protocol ?? '')) return;
+  throw new BadInput(
+    'REDIS_URL must be a redis:// or rediss:// URL, for example redis://127.0.0.1:6379. Next: correct it, or unset it',
+  );
 }

@@ -4,8 +4,8 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { isRedisHere } from '../fakes/servers.ts';
-import { emptyFolder, lastJson, startAdit, until } from './adit.ts';
-import { exportRows, mineArgs } from './lake-rows.ts';
+import { adit, emptyFolder, lastJson, startAdit, until } from './adit.ts';
+import { exportRows, mineArgs, mineOnce } from './lake-rows.ts';
 import { listOf, plainItems, startUpstream } from './scripted-upstream.ts';
 
 async function freePort(): Promise<number> {
@@ -88,4 +88,35 @@ describe.runIf(isRedisHere())('a Redis that is killed and started again, empty, 
     expect(lastJson(ended)).toMatchObject({ new: USERS.length * ITEMS.length, known: 0 });
     expect(ended.stderr).not.toContain('hush-hush');
   });
+});
+
+describe.runIf(isRedisHere())('a Redis that others use too', () => {
+  it('says nothing about what is in another lake', async () => {
+    const dir = await emptyFolder();
+    const port = await freePort();
+    const env = { REDIS_URL: `redis://127.0.0.1:${port}` };
+    await startRedis(port, dir);
+    const upstream = await startUpstream(listOf(ITEMS, 40));
+    for (const name of ['one', 'two']) {
+      const mining = { upstream, state: join(dir, name), users: USERS, args: ['--set', 'memoryTierEntries=0'], env };
+      const ended = await mineOnce(mining);
+      expect(ended.code, ended.stderr).toBe(0);
+      expect(ended.counts).toMatchObject({ new: USERS.length * ITEMS.length, lake: USERS.length * ITEMS.length });
+      const again = await mineOnce(mining);
+      expect(again.counts).toMatchObject({ new: 0, seen: USERS.length * ITEMS.length });
+    }
+  });
+});
+
+describe('a REDIS_URL that is none', () => {
+  it.each(['nonsense', 'http://127.0.0.1:6379', 'redis://127.0.0.1:99999', ':hush-hush@127.0.0.1:6379'])(
+    '%s is one message without the address, and nothing stays behind',
+    async (url) => {
+      const state = join(await emptyFolder(), 'state');
+      const ended = await adit('start', ['--once', '--users', '1', '--state', state], { env: { REDIS_URL: url } });
+      expect(ended.stderr).toMatch(/^REDIS_URL must be a redis:\/\/ or rediss:\/\/ URL[^\n]*Next: [^\n]*\n$/);
+      expect(ended.stderr).not.toContain('hush');
+      expect(ended.code).toBe(2);
+    },
+  );
 });
