@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
 /** One version of an item on its way to be numbered. */
@@ -10,16 +7,18 @@ export interface SortedVersion {
   readonly text: string;
 }
 
+/**
+ * A name for a database of its own in a temporary file that has no name (sqlite.org/inmemorydb.html, "Temporary Databases"):
+ * users' data, which is gone with the process however that ends, also when `head` has seen enough.
+ */
+const NAMELESS = '';
+
 /** Rows written in one transaction. */
 const BATCH = 5000;
 
-/**
- * Sorts more versions than memory holds, on disk, by item and observation. Used by one export at a time; `close` removes the
- * temporary file.
- */
+/** Sorts more versions than memory holds, on disk, by item and observation. Used by one export; `close` gives the disk back. */
 export class VersionSorter {
-  readonly #dir = mkdtempSync(join(tmpdir(), 'adit-export-'));
-  readonly #db = new DatabaseSync(join(this.#dir, 'sort.db'));
+  readonly #db = new DatabaseSync(NAMELESS);
   readonly #insert;
   #pending = 0;
 
@@ -54,7 +53,6 @@ export class VersionSorter {
 
   close(): void {
     this.#db.close();
-    rmSync(this.#dir, { recursive: true, force: true });
   }
 
   #commit(): void {

@@ -28,13 +28,14 @@ export class Reporter {
     this.#last = '';
   }
 
-  follow(progress: Progress): void {
-    const isTerminal = this.#stream.isTTY;
-    this.#timer = setInterval(() => this.draw(progress), isTerminal ? TERMINAL_EVERY_MS : PIPED_EVERY_MS);
+  /** Draws again and again; `status` is a last line for a terminal only, because it always changes. */
+  follow(progress: Progress, status: () => string): void {
+    const draw = (): void => this.draw(progress, this.#stream.isTTY ? status() : '');
+    this.#timer = setInterval(draw, this.#stream.isTTY ? TERMINAL_EVERY_MS : PIPED_EVERY_MS);
   }
 
-  draw(progress: Progress): void {
-    const text = progressText(progress);
+  draw(progress: Progress, status = ''): void {
+    const text = progressText(progress) + status;
     if (text === this.#last) return;
     this.#erase();
     this.#stream.write(text);

@@ -33,6 +33,7 @@ export class Session {
   readonly #startedAtMs = Date.now();
   readonly #home: Home;
   #lastTickMs = 0;
+  #nextFiringMs = 0;
 
   constructor(
     options: StartOptions,
@@ -69,10 +70,9 @@ export class Session {
 
   async forever(): Promise<number> {
     await this.#begin();
-    let nextFiringMs = 0;
     while (!this.#stop.aborted) {
-      if (Date.now() >= nextFiringMs) {
-        nextFiringMs = Date.now() + this.#options.settings.fireEveryMs;
+      if (Date.now() >= this.#nextFiringMs) {
+        this.#nextFiringMs = Date.now() + this.#options.settings.fireEveryMs;
         await this.#pipeline.fire(() => this.#targets.users(), this.#targets.count, this.#stop);
       }
       await this.#tick();
@@ -100,7 +100,14 @@ export class Session {
       await pause(LOOK_EVERY_MS, this.#stop);
     }
     this.#pipeline.startMining();
-    this.#reporter.follow(this.#pipeline.progress);
+    this.#reporter.follow(this.#pipeline.progress, () => this.#statusText());
+  }
+
+  #statusText(): string {
+    const { lake } = this.#pipeline.completeness.counters;
+    const leftSeconds = Math.ceil((this.#nextFiringMs - Date.now()) / 1000);
+    const next = leftSeconds > 0 ? `next firing in ${leftSeconds} s, ` : '';
+    return this.#options.once ? '' : `  ${lake} rows in the lake since the start; ${next}Ctrl-C stops\n`;
   }
 
   async #untilDrained(): Promise<End> {
