@@ -2,6 +2,7 @@ import type { ContainerClient } from '@azure/storage-blob';
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
+import { assertObjectName } from '../core/lake-name.ts';
 import type { Lake } from '../ports.ts';
 
 const gzipAsync = promisify(gzip);
@@ -12,12 +13,6 @@ const GZIP_LEVEL = 6;
 /** Byte of the gzip header that names the operating system, and its value for "unknown": the same text gives the same bytes anywhere. */
 const GZIP_OS_OFFSET = 9;
 const GZIP_OS_UNKNOWN = 255;
-
-const NAME_LIMIT = 512;
-const NAME_PATTERN = /^[A-Za-z0-9=._-]+(?:\/[A-Za-z0-9=._-]+)*$/;
-
-/** A segment that starts with a dot is refused as in the lake of one machine, and URLs drop `.` and `..`. */
-const HIDDEN_SEGMENT = /(?:^|\/)\./;
 
 /** No content encoding: a client that undoes it would hand DuckDB a `.gz` file that is not one. */
 const CONTENT_TYPE = 'application/x-ndjson';
@@ -85,10 +80,8 @@ async function compressed(text: string): Promise<Buffer> {
 }
 
 function checkedName(name: string): string {
-  if (name.length <= NAME_LIMIT && NAME_PATTERN.test(name) && !HIDDEN_SEGMENT.test(name)) return name;
-  throw new RangeError(
-    `the name of an object must be 1..${NAME_LIMIT} characters of ${NAME_PATTERN.source} without a segment that starts with a dot, got ${name}`,
-  );
+  assertObjectName(name);
+  return name;
 }
 
 function callLimit(): { abortSignal: AbortSignal } {

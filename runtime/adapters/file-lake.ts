@@ -4,6 +4,7 @@ import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'nod
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
+import { assertObjectName } from '../core/lake-name.ts';
 import type { Lake } from '../ports.ts';
 
 const gzipAsync = promisify(gzip);
@@ -17,12 +18,6 @@ const GZIP_OS_UNKNOWN = 255;
 
 /** Folders known to be on the disk, so that their entries are not synchronised again for each object. */
 const KNOWN_FOLDERS_LIMIT = 10_000;
-
-const NAME_LIMIT = 512;
-const NAME_PATTERN = /^[A-Za-z0-9=._-]+(?:\/[A-Za-z0-9=._-]+)*$/;
-
-/** Segments that start with a dot are refused: `..` leaves the lake, and `.tmp` is where objects are made. */
-const HIDDEN_SEGMENT = /(?:^|\/)\./;
 
 const TEMPORARY_FOLDER = '.tmp';
 const TEMPORARY_NAME = /^(\d+)-([0-9a-f-]{36})-\d+$/;
@@ -125,11 +120,7 @@ class FileLake implements Lake {
   }
 
   #fileOf(name: string): string {
-    if (name.length > NAME_LIMIT || !NAME_PATTERN.test(name) || HIDDEN_SEGMENT.test(name)) {
-      throw new RangeError(
-        `the name of an object must be 1..${NAME_LIMIT} characters of ${NAME_PATTERN.source} without a segment that starts with a dot, got ${name}`,
-      );
-    }
+    assertObjectName(name);
     return join(this.#dir, name);
   }
 }

@@ -18,8 +18,6 @@ const QUIT_LIMIT_MS = 1_000;
 export interface RedisCacheOptions {
   /** `redis://` or `rediss://`, with user, password and database when there are any. */
   readonly url: string;
-  /** Put before every key, so that several users of one Redis do not meet. Default: nothing. */
-  readonly keyPrefix?: string;
   /** Longest wait for one answer, in ms, 1..60,000. Default 500. */
   readonly commandTimeoutMs?: number;
   /** Told when the connection comes and goes, also the first time; `reason` is for people and carries no secret. Never after `close`. */
@@ -30,7 +28,7 @@ export interface RedisCacheOptions {
  * The shared cache tier on Redis. Connects at once and for ever: while the connection is down every call rejects without
  * waiting for it, and calls work again by themselves when Redis is back. Only the first calls wait, for the first
  * connection, as long as for an answer. An answer that comes too late rejects too; what was sent may have been done.
- * The caller closes it.
+ * Keys are used as given. The caller closes it.
  * @throws RangeError when `commandTimeoutMs` is out of range.
  */
 export function openRedisCache(options: RedisCacheOptions): Cache {
@@ -53,7 +51,7 @@ class RedisCache implements Cache {
       throw new RangeError(`commandTimeoutMs must be 1..60000, got ${this.#timeoutMs}`);
     }
     this.#onState = options.onState;
-    this.#redis = connect(options, this.#timeoutMs);
+    this.#redis = connect(options.url, this.#timeoutMs);
     this.#firstAttempt = new Promise((resolve) => {
       this.#watch(resolve);
     });
@@ -126,9 +124,8 @@ class RedisCache implements Cache {
   }
 }
 
-function connect({ url, keyPrefix = '' }: RedisCacheOptions, commandTimeout: number): Redis {
+function connect(url: string, commandTimeout: number): Redis {
   return new Redis(url, {
-    keyPrefix,
     commandTimeout,
     connectTimeout: CONNECT_TIMEOUT_MS,
     socketTimeout: SILENCE_LIMIT_MS,

@@ -1,4 +1,5 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { assertWritable } from '../core/row.ts';
 import type { Ledger, RowKey, RowOutcome, Rows, RowWrite, StoredRow } from '../ports.ts';
 
 /** Another process (the ops CLI) may hold the file's write lock for as long as one of its commits takes. */
@@ -19,10 +20,6 @@ const SCAN_PAGE_ROWS = 500;
  */
 const CHECKPOINT_PAGES = 8_000;
 const CACHE_KB = 32_768;
-
-/** The same limits as Azure Tables sets, so that a key that works at home works in the cloud. */
-const KEY_PATTERN = /^[A-Za-z0-9._:|-]{1,512}$/;
-const VALUE_LIMIT_BYTES = 60_000;
 
 /** SQLite's result codes (sqlite.org/rescode.html): FULL, and IOERR_SHMSIZE = no space for the index of the log. */
 const SQLITE_FULL = 13;
@@ -272,20 +269,6 @@ function schema(): string {
 /** An etag that this ledger never gave becomes NULL, which equals nothing. */
 function revisionOf(etag: string): number | null {
   return /^[1-9][0-9]{0,15}$/.test(etag) ? Number(etag) : null;
-}
-
-function assertWritable({ partition, row, value, ifMatch }: RowWrite): void {
-  if (!KEY_PATTERN.test(partition) || !KEY_PATTERN.test(row)) {
-    throw new RangeError(`both keys of a row must match ${KEY_PATTERN.source}, got ${partition} and ${row}`);
-  }
-  if (value === null) {
-    if (ifMatch === 'absent') throw new RangeError(`a row cannot be deleted on condition that it is absent: ${row}`);
-    return;
-  }
-  const sizeBytes = Buffer.byteLength(value);
-  if (sizeBytes > VALUE_LIMIT_BYTES) {
-    throw new RangeError(`the value of a row must be 0..${VALUE_LIMIT_BYTES} bytes, got ${sizeBytes} for ${row}`);
-  }
 }
 
 function coded(code: string, message: string, cause?: unknown): Error {

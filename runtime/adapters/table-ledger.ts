@@ -1,4 +1,5 @@
 import { odata, type TableClient, type TableServiceClientOptions, type TransactionAction } from '@azure/data-tables';
+import { assertWritable } from '../core/row.ts';
 import type { Ledger, RowKey, RowOutcome, Rows, RowWrite, StoredRow } from '../ports.ts';
 
 /** Point reads of one call that run at once. */
@@ -28,9 +29,6 @@ const CALL_LIMIT_MS = 60_000;
 
 /** A string property holds 32 K UTF-16 units, a binary one 64 KiB, which is enough for the 60,000 bytes of the port. */
 const STRING_LIMIT_UNITS = 32_000;
-
-const KEY_PATTERN = /^[A-Za-z0-9._:|-]{1,512}$/;
-const VALUE_LIMIT_BYTES = 60_000;
 
 /** Throttling (429, 503) and lost connections are retried by the SDK, which honours Retry-After. */
 const CLIENT_OPTIONS: TableServiceClientOptions = {
@@ -242,20 +240,6 @@ function storedOf(value: string): StoredValue {
 
 function textOf(stored: { v: string | undefined; b: Uint8Array | undefined }): string {
   return stored.b === undefined ? (stored.v ?? '') : Buffer.from(stored.b).toString();
-}
-
-function assertWritable({ partition, row, value, ifMatch }: RowWrite): void {
-  if (!KEY_PATTERN.test(partition) || !KEY_PATTERN.test(row)) {
-    throw new RangeError(`both keys of a row must match ${KEY_PATTERN.source}, got ${partition} and ${row}`);
-  }
-  if (value === null) {
-    if (ifMatch === 'absent') throw new RangeError(`a row cannot be deleted on condition that it is absent: ${row}`);
-    return;
-  }
-  const sizeBytes = Buffer.byteLength(value);
-  if (sizeBytes > VALUE_LIMIT_BYTES) {
-    throw new RangeError(`the value of a row must be 0..${VALUE_LIMIT_BYTES} bytes, got ${sizeBytes} for ${row}`);
-  }
 }
 
 // ---------------------------------------------------------------- answers

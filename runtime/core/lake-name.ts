@@ -23,3 +23,17 @@ export function oversizeObject(minerName: string, rowKey: string, version: strin
 function dayOf(epochMs: number): string {
   return new Date(epochMs).toISOString().slice(0, 10);
 }
+
+const NAME_LIMIT = 512;
+const NAME_PATTERN = /^[A-Za-z0-9=._-]+(?:\/[A-Za-z0-9=._-]+)*$/;
+
+/** Segments that start with a dot are refused: `..` leaves the lake, URLs drop it, and `.tmp` is where files are made. */
+const HIDDEN_SEGMENT = /(?:^|\/)\./;
+
+/** Checks the name of an object. @throws RangeError */
+export function assertObjectName(name: string): void {
+  if (name.length <= NAME_LIMIT && NAME_PATTERN.test(name) && !HIDDEN_SEGMENT.test(name)) return;
+  throw new RangeError(
+    `the name of an object must be 1..${NAME_LIMIT} characters of ${NAME_PATTERN.source} without a segment that starts with a dot, got ${name}`,
+  );
+}

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { brotli } from '../adapters/compression.ts';
+import { fenceCache } from '../adapters/fenced-cache.ts';
 import { openFileLake } from '../adapters/file-lake.ts';
 import { openMemoryCache } from '../adapters/memory-cache.ts';
 import { openFileLog } from '../adapters/pino-log.ts';
@@ -22,7 +23,6 @@ import { openAzureStorage } from './azure-storage.ts';
 import { BadInput } from './bad-input.ts';
 import { type ChildEnd, JOURNAL_LOST_EXIT, startChild } from './child.ts';
 import type { Environment } from './config.ts';
-import { ledgerId } from './ledger-id.ts';
 import { tracePhases } from './phase-trace.ts';
 import { releaseAll, type Release } from './release.ts';
 
@@ -52,6 +52,9 @@ export interface Home {
   close(): Promise<void>;
 }
 
+/** Digits of a UUID that tell the processes on one Redis apart for as long as their facts last. */
+const FENCE_DIGITS = 13;
+
 /** Starts broker and Redis, opens ledger and lake. @throws BadInput, StateFolderError */
 export async function openHome(options: HomeOptions): Promise<Home> {
   const releases: Release[] = [];
@@ -74,7 +77,7 @@ async function open(options: HomeOptions, releases: Release[]): Promise<Home> {
   releases.push(() => storage.ledger.close());
   const starting = [
     startBroker(folder.dir, settings, releases),
-    openCache({ stateDir: folder.dir, settings, environment, log, ledger: storage.ledger }, releases),
+    openCache({ stateDir: folder.dir, settings, environment, log }, releases),
   ] as const;
   // When one fails, the other must be known to `releases` before they run: a server that nobody stops keeps this process alive.
   await Promise.allSettled(starting);
@@ -178,11 +181,10 @@ async function openStorage(
 interface CacheNeeds extends Pick<HomeOptions, 'settings' | 'environment'> {
   readonly stateDir: string;
   readonly log: Log;
-  readonly ledger: Ledger;
 }
 
 async function openCache(
-  { stateDir, settings, environment, log, ledger }: CacheNeeds,
+  { stateDir, settings, environment, log }: CacheNeeds,
   releases: Release[],
 ): Promise<{ tiers: readonly Cache[]; text: string }> {
   if (environment.redisUrl !== undefined) checkRedisUrl(environment.redisUrl);
@@ -195,13 +197,14 @@ async function openCache(
     return { tiers: [memory], text: `${memoryText}; no Redis (none on the PATH, REDIS_URL is not set)` };
   const redis = openRedisCache({
     url,
-    keyPrefix: `${await ledgerId(ledger, systemRandom)}:`,
     commandTimeoutMs: settings.cacheTimeoutMs,
     onState: (state, reason) => log.warn('redis', { state, reason }),
   });
   releases.push(() => redis.close());
   const where = own === undefined ? 'Redis from REDIS_URL' : `redis-server on this machine, process ${own.pid}`;
-  return { tiers: [memory, redis], text: `${memoryText}, then ${where}` };
+  // Home is one process in front of a Redis that may hold facts of another lake, or of a time when it could not be told.
+  const fenced = fenceCache(redis, () => `${systemRandom.uuid().slice(0, FENCE_DIGITS)}:`);
+  return { tiers: [memory, fenced], text: `${memoryText}, then ${where}` };
 }
 
 /** The address holds a password, so the message does not repeat it. */

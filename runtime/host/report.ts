@@ -8,6 +8,9 @@ import type { HomeFacts } from './home.ts';
 const TERMINAL_EVERY_MS = 250;
 const PIPED_EVERY_MS = 2000;
 
+/** Colours are for where the text goes: stdout may be a terminal while this is piped, and the other way round. */
+const ON_STDERR = { stream: process.stderr };
+
 /** Users listed with their reasons. */
 const LISTED = 10;
 
@@ -76,7 +79,7 @@ export function factsText(facts: HomeFacts, upstream: string): string {
     ['log', facts.logFile],
     ['look', `npm run -s adit -- export --state ${facts.stateDir} | head`],
   ];
-  return rows.map(([name, text]) => `  ${styleText('dim', name.padEnd(9))} ${text}`).join('\n');
+  return rows.map(([name, text]) => `  ${styleText('dim', name.padEnd(9), ON_STDERR)} ${text}`).join('\n');
 }
 
 /** The figures of one `--once`, in the order of the completeness line. */
@@ -99,11 +102,11 @@ export interface OnceResult extends Counters {
 export function resultText(result: OnceResult): string {
   const lines = equationsOf(result).map(
     ({ text, left, right, holds }) =>
-      `  ${holds ? styleText('green', 'ok  ') : styleText('red', 'DIFF')} ${text.padEnd(34)} ${left} = ${right}`,
+      `  ${holds ? styleText('green', 'ok  ', ON_STDERR) : styleText('red', 'DIFF', ON_STDERR)} ${text.padEnd(34)} ${left} = ${right}`,
   );
   if (result.lost !== undefined) {
     const isWhole = result.lost === 0 && result.duplicate === 0;
-    const mark = isWhole ? styleText('green', 'ok  ') : styleText('red', 'DIFF');
+    const mark = isWhole ? styleText('green', 'ok  ', ON_STDERR) : styleText('red', 'DIFF', ON_STDERR);
     lines.push(`  ${mark} against what the upstream served     lost ${result.lost}, duplicate ${result.duplicate}`);
   }
   const aside = result.quarantined + result.paused + result.failed;

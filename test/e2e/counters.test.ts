@@ -21,7 +21,11 @@ describe('a counter that is off by one is exit code 1', () => {
     ['known', 'settled = lake + known'],
     ['lake', 'settled = lake + known'],
   ])('%s', async (counter, equation) => {
-    const ended = await startDamaged('runtime/engine/completeness.ts', new RegExp(`\\b${counter}: 0,`), `${counter}: 1,`);
+    const ended = await startDamaged(
+      'runtime/engine/completeness.ts',
+      new RegExp(`\\b${counter}: 0,`),
+      `${counter}: 1,`,
+    );
     expect(ended.code, ended.stderr).toBe(1);
     const line = ended.stderr.split('\n').find((text) => text.includes(equation));
     const [, mark, left, right] = /^ *(\w+) .* (\d+) = (\d+)$/.exec(line ?? '') ?? [];

@@ -53,7 +53,11 @@ const QUARANTINED = (elsewhere: string): Readonly<Record<string, Aside>> => ({
     reason: /wrong-address: status 307/,
     items: 10,
   },
-  'bad request': { answer: afterTwoPages(() => refusal(422, { code: 1234 })), reason: /refused: status 422/, items: 10 },
+  'bad request': {
+    answer: afterTwoPages(() => refusal(422, { code: 1234 })),
+    reason: /refused: status 422/,
+    items: 10,
+  },
 });
 
 describe('a user whose list cannot go on', () => {
@@ -69,7 +73,10 @@ describe('a user whose list cannot go on', () => {
     expect(ended.counts).toMatchObject({ quarantined: aside.length, paused: 0, failed: 0 });
     const rows = await exportRows(state);
     for (const [userId, { reason, items }] of Object.entries(scripts)) {
-      expect(rows.filter((row) => row.userId === userId), userId).toHaveLength(items);
+      expect(
+        rows.filter((row) => row.userId === userId),
+        userId,
+      ).toHaveLength(items);
       const line = ended.stderr.split('\n').find((text) => text.includes(`${userId} chats: `));
       expect(line, ended.stderr).toMatch(reason);
     }
@@ -149,10 +156,12 @@ describe('a user who is gone', () => {
     expect(ended.counts).toMatchObject({ new: 3, failed: 2 });
     expect(ended.stderr).toMatch(/gone chats: user-gone: status 404/);
     const listed = await adit('adit', ['users', 'list', '--state', state]);
-    expect(listed.stdout.split('\n').filter((line) => line.includes('"inactive"')).sort()).toEqual([
-      '{"userId":"gone too","status":"inactive"}',
-      '{"userId":"gone","status":"inactive"}',
-    ]);
+    expect(
+      listed.stdout
+        .split('\n')
+        .filter((line) => line.includes('"inactive"'))
+        .sort(),
+    ).toEqual(['{"userId":"gone too","status":"inactive"}', '{"userId":"gone","status":"inactive"}']);
     const before = upstream.calls.length;
     const args = ['--once', '--json', '--upstream', upstream.url, '--state', state, '--miner', 'chats', '--strict'];
     const again = await adit('start', args);

@@ -93,7 +93,15 @@ describe('an upstream in trouble', () => {
     const upstream = await startUpstream((call) => TROUBLES[call.userId]!(call));
     const state = join(await emptyFolder(), 'state');
     const users = Object.keys(TROUBLES);
-    const args = ['--set', 'callTimeoutMs=2000', '--set', 'rateLimitWaitMs=300', '--set', 'retryLaterMs=50', '--strict'];
+    const args = [
+      '--set',
+      'callTimeoutMs=2000',
+      '--set',
+      'rateLimitWaitMs=300',
+      '--set',
+      'retryLaterMs=50',
+      '--strict',
+    ];
     const ended = await mineOnce({ upstream, state, users, args });
     expect(ended.code, ended.stderr).toBe(0);
     const total = users.length * ITEMS.length;
@@ -138,7 +146,9 @@ describe('an upstream in trouble', () => {
     const items = [...plainItems('a', 3), huge, ...plainItems('b', 3)];
     const upstream = await startUpstream(({ after, limit }) => {
       const from = Number(after ?? 0);
-      return { body: pageText(items.slice(from, from + limit), from + limit < items.length ? String(from + limit) : undefined) };
+      return {
+        body: pageText(items.slice(from, from + limit), from + limit < items.length ? String(from + limit) : undefined),
+      };
     });
     const state = join(await emptyFolder(), 'state');
     const ended = await mineOnce({ upstream, state, users: ['u1'], args: ['--set', 'pageMaxBytes=1024'] });

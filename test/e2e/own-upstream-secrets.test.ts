@@ -72,7 +72,8 @@ describe('users with a proxy', () => {
 describe('a secret', () => {
   it('is in no output, log or file, whatever an upstream says of it', async () => {
     const elsewhere = await startUpstream(() => page([]));
-    const says = (call: Call): string => `Error validating access token ${call.token}: bearer ${call.token} {"t":"${call.token}"}`;
+    const says = (call: Call): string =>
+      `Error validating access token ${call.token}: bearer ${call.token} {"t":"${call.token}"}`;
     const answers: Readonly<Record<string, (call: Call) => Reply>> = {
       401: (call) => refusal(401, { code: 190, message: says(call) }),
       403: (call) => refusal(403, { code: 10, message: says(call), type: call.token }),

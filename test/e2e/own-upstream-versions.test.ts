@@ -59,8 +59,14 @@ describe('an item that changes', () => {
     const rows = await exportRows(state);
     for (const [userId, { stored }] of Object.entries(HISTORIES)) {
       const own = rows.filter((row) => row.userId === userId);
-      expect(own.map((row) => row.dataText), userId).toEqual(stored);
-      expect(own.every((row) => !row.late), userId).toBe(true);
+      expect(
+        own.map((row) => row.dataText),
+        userId,
+      ).toEqual(stored);
+      expect(
+        own.every((row) => !row.late),
+        userId,
+      ).toBe(true);
     }
     const [first, second, third] = rows.filter(({ userId }) => userId.startsWith('from A to B'));
     expect([first?.seq, second?.seq, third?.seq]).toEqual([1, 2, 3]);
@@ -91,7 +97,10 @@ describe('an item that changes', () => {
         const own = rows.filter((row) => row.userId === userId && row.id === id);
         const values = valuesOf(own);
         expect([...new Set(values)].sort().join(''), id).toBe(all);
-        expect(values.every((value, at) => value !== values[at - 1]), `${id}: ${values.join(' ')}`).toBe(true);
+        expect(
+          values.every((value, at) => value !== values[at - 1]),
+          `${id}: ${values.join(' ')}`,
+        ).toBe(true);
         const last = own.findLast((row) => !row.late);
         expect(last?.dataText, `${id}: ${values.join(' ')}`).toBe(item(id, newest));
       }

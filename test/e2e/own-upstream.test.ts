@@ -33,18 +33,31 @@ const VALUES: readonly (readonly [served: string, stored?: string])[] = [
 
 describe('an upstream of the adopter', () => {
   it('has its values in the lake as they were served, byte for byte', async () => {
-    const upstream = await startUpstream(listOf(VALUES.map(([served]) => served), 5));
+    const upstream = await startUpstream(
+      listOf(
+        VALUES.map(([served]) => served),
+        5,
+      ),
+    );
     const state = join(await emptyFolder(), 'state');
     const ended = await mineOnce({ upstream, state, users: ['u1'] });
     expect(ended.code, ended.stderr).toBe(0);
-    expect(ended.counts).toMatchObject({ fetched: VALUES.length, new: VALUES.length, rejected: 0, lake: VALUES.length });
+    expect(ended.counts).toMatchObject({
+      fetched: VALUES.length,
+      new: VALUES.length,
+      rejected: 0,
+      lake: VALUES.length,
+    });
 
     const stored = new Map((await exportRows(state)).map((row) => [row.id, row.dataText]));
     const lines = await lakeLines(state, 'lake');
     for (const [served, text = served] of VALUES) {
       const { id } = JSON.parse(served) as { id: string };
       expect(stored.get(id), id).toBe(text);
-      expect(lines.some((line) => line.endsWith(`,"data":${text}}`)), id).toBe(true);
+      expect(
+        lines.some((line) => line.endsWith(`,"data":${text}}`)),
+        id,
+      ).toBe(true);
     }
     expect(stored.size).toBe(VALUES.length);
 
@@ -62,7 +75,20 @@ describe('an upstream of the adopter', () => {
       ...['00', '1', '1.0', '1e0', '\ud800', '\ud801', '\udfff', '\ufffd', `${long}a`, `${long}b`, '|', ':', 'a|b:c'],
     ];
     const items = ids.map((id, index) => JSON.stringify({ id, index }));
-    const users = ['u/1', 'u%2F1', 'ü', 'u 1', 'U 1', '__proto__', '"', 'a?limit=1', 'a#b', '🙈', '...', 'x'.repeat(256)];
+    const users = [
+      'u/1',
+      'u%2F1',
+      'ü',
+      'u 1',
+      'U 1',
+      '__proto__',
+      '"',
+      'a?limit=1',
+      'a#b',
+      '🙈',
+      '...',
+      'x'.repeat(256),
+    ];
     const upstream = await startUpstream(listOf(items, 10));
     const state = join(await emptyFolder(), 'state');
     const ended = await mineOnce({ upstream, state, users });
@@ -94,7 +120,8 @@ describe('an upstream of the adopter', () => {
     const rejected = await lakeLines(state, 'rejected');
     const texts = rejected.map((line) => line.slice(line.indexOf(',"data":') + 8, -1));
     expect(texts.sort()).toEqual([...bad].sort());
-    for (const line of rejected) expect(line).toMatch(/^\{"miner":"chats","userId":"u1","runId":"[^"]+","reason":"id must/);
+    for (const line of rejected)
+      expect(line).toMatch(/^\{"miner":"chats","userId":"u1","runId":"[^"]+","reason":"id must/);
   });
 
   it('may serve items of megabytes beside small ones', async () => {
@@ -123,7 +150,12 @@ describe('an upstream of the adopter', () => {
     expect(ended.code, ended.stderr).toBe(0);
     expect(ended.counts).toMatchObject({ fetched: 130, new: 130, lake: 130, quarantined: 0 });
     const asked = upstream.calls.slice(1).map(({ limit, after }) => [limit, after]);
-    expect(asked).toEqual([[100, null], [50, null], [50, '50'], [50, '100']]);
+    expect(asked).toEqual([
+      [100, null],
+      [50, null],
+      [50, '50'],
+      [50, '100'],
+    ]);
   });
 
   it('may have empty pages, short pages, and a next page on another host, which is never called', async () => {

@@ -25,7 +25,7 @@ export function descendantsOf(pid: number): readonly Process[] {
   const rows = processes();
   const found: Row[] = [];
   const parents = new Set([pid]);
-  for (let before = -1; before < parents.size; ) {
+  for (let before = -1; before < parents.size;) {
     before = parents.size;
     for (const row of rows) {
       if (!parents.has(row.parentPid) || parents.has(row.pid) || row.command.startsWith('ps ')) continue;

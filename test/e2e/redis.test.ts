@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { isRedisHere } from '../fakes/servers.ts';
 import { adit, emptyFolder, lastJson, startAdit, until } from './adit.ts';
 import { exportRows, mineArgs, mineOnce } from './lake-rows.ts';
-import { listOf, plainItems, startUpstream } from './scripted-upstream.ts';
+import { listOf, page, plainItems, startUpstream } from './scripted-upstream.ts';
 
 async function freePort(): Promise<number> {
   const server = createServer();
@@ -104,6 +104,27 @@ describe.runIf(isRedisHere())('a Redis that others use too', () => {
       expect(ended.counts).toMatchObject({ new: USERS.length * ITEMS.length, lake: USERS.length * ITEMS.length });
       const again = await mineOnce(mining);
       expect(again.counts).toMatchObject({ new: 0, seen: USERS.length * ITEMS.length });
+    }
+  });
+});
+
+describe.runIf(isRedisHere())('a Redis that is out of reach while an item changes', () => {
+  it('does not later answer that the version before is still the newest', async () => {
+    const dir = await emptyFolder();
+    const port = await freePort();
+    await startRedis(port, dir);
+    const served = { value: '' };
+    const upstream = await startUpstream(() => page([`{"id":"x","v":"${served.value}"}`]));
+    for (const [value, redisPort] of [
+      ['A', port],
+      ['B', 1],
+      ['A', port],
+    ] as const) {
+      served.value = value;
+      const env = { REDIS_URL: `redis://127.0.0.1:${redisPort}` };
+      const ended = await mineOnce({ upstream, state: join(dir, 'state'), users: ['u1'], env });
+      expect(ended.code, ended.stderr).toBe(0);
+      expect(ended.counts).toMatchObject({ new: 1, lake: 1 });
     }
   });
 });

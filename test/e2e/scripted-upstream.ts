@@ -20,7 +20,11 @@ export interface Call {
 
 /** What a script answers with: text as it is, or whatever it does to the socket by itself. */
 export type Reply =
-  | { readonly status?: number; readonly headers?: Readonly<Record<string, string>>; readonly body: string | Uint8Array }
+  | {
+      readonly status?: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body: string | Uint8Array;
+    }
   | ((response: ServerResponse, request: IncomingMessage) => void | Promise<void>);
 
 export interface ScriptedUpstream {

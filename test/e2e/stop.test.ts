@@ -88,7 +88,9 @@ describe('npm start, until it is stopped', () => {
     await until(() => /pages +\d/.test(running.stderr()), 10_000 + PATIENCE_MS, 'a progress line');
     await until(() => upstream.calls.length >= 1 + 3 * 2 * 3, 20_000, 'the third firing');
     const lines = (): readonly (readonly number[])[] =>
-      [...running.stderr().matchAll(/chats .* pages +(\d+) +new items +(\d+)/g)].map((found) => found.slice(1).map(Number));
+      [...running.stderr().matchAll(/chats .* pages +(\d+) +new items +(\d+)/g)].map((found) =>
+        found.slice(1).map(Number),
+      );
     await until(() => (lines().at(-1)?.[0] ?? 0) >= 18, 10_000, 'the pages of the third firing');
     expect(lines().at(-1)?.[1]).toBe(60);
     running.child.kill('SIGINT');

@@ -1,7 +1,5 @@
+import { assertObjectName } from '../../runtime/core/lake-name.ts';
 import type { Lake } from '../../runtime/ports.ts';
-
-const NAME_PATTERN = /^(?!.*(?:^|\/)\.)[A-Za-z0-9=._-]+(?:\/[A-Za-z0-9=._-]+)*$/;
-const NAME_LIMIT = 512;
 
 /** A lake in memory. `objects` holds name -> text; tests may look, and set `fail` to have every call reject. */
 export class MemoryLake implements Lake {
@@ -25,7 +23,7 @@ export class MemoryLake implements Lake {
 
   #assertUsable(name: string): void {
     if (this.fail !== undefined) throw this.fail;
-    if (name.length > NAME_LIMIT || !NAME_PATTERN.test(name)) throw new RangeError(`bad object name ${name}`);
+    assertObjectName(name);
   }
 }
 

@@ -1,7 +1,5 @@
+import { assertWritable } from '../../runtime/core/row.ts';
 import type { Ledger, RowKey, RowOutcome, Rows, RowWrite, StoredRow } from '../../runtime/ports.ts';
-
-const KEY_PATTERN = /^[A-Za-z0-9._:|-]{1,512}$/;
-const VALUE_LIMIT_BYTES = 60_000;
 
 /** A table in memory. Tests may set `fail` to have every call reject, and read `reads` and `writes`. */
 export class MemoryRows implements Rows {
@@ -79,10 +77,4 @@ export function memoryLedger(): MemoryLedger {
     control: new MemoryRows(),
     close: () => Promise.resolve(),
   };
-}
-
-function assertWritable({ partition, row, value, ifMatch }: RowWrite): void {
-  if (!KEY_PATTERN.test(partition) || !KEY_PATTERN.test(row)) throw new RangeError(`bad key ${partition} ${row}`);
-  if (value === null && ifMatch === 'absent') throw new RangeError(`delete of an absent row ${row}`);
-  if (value !== null && Buffer.byteLength(value) > VALUE_LIMIT_BYTES) throw new RangeError(`value too long for ${row}`);
 }
