@@ -196,6 +196,37 @@ export const SETTINGS = {
   },
 } as const satisfies Record<string, SettingSpec>;
 
+/** A connection: text, set only by its environment variable, because command lines are seen by everybody on the machine. */
+export interface ConnectionSpec {
+  readonly variable: string;
+  /** Never printed, logged or passed on. */
+  readonly isSecret: boolean;
+  readonly example: string;
+  readonly docs: string;
+}
+
+/** THE table of connections. An empty variable counts as absent. */
+export const CONNECTIONS = {
+  redisUrl: {
+    variable: 'REDIS_URL',
+    isSecret: true,
+    example: 'redis://127.0.0.1:6379',
+    docs: 'A Redis to share checkpoints; absent: a redis-server from the PATH is started, or memory alone serves.',
+  },
+  storage: {
+    variable: 'ADIT_STORAGE_CONNECTION_STRING',
+    isSecret: true,
+    example: 'UseDevelopmentStorage=true',
+    docs: 'Azure Tables and Blobs for ledger and lake; absent: SQLite and a folder.',
+  },
+  phaseFd: {
+    variable: 'ADIT_PHASE_FD',
+    isSecret: false,
+    example: '3',
+    docs: 'File descriptor that is told when a page, a send or an ingest begins and ends (crash tests).',
+  },
+} as const satisfies Record<string, ConnectionSpec>;
+
 export type SettingName = keyof typeof SETTINGS;
 
 export type Settings = Readonly<Record<SettingName, number>>;

@@ -24,6 +24,9 @@ const ZSTD_WINDOW_LOG_MAX = 23;
 
 const BYTE_ORDER_MARK = 0xfeff;
 
+/** A shorter text is no secret, and may be a word of the error. */
+const CREDENTIAL_LENGTH_MIN = 8;
+
 type Decoder = Transform & { readonly bytesWritten: number };
 
 const DECODERS: Readonly<Record<string, () => Decoder>> = {
@@ -57,7 +60,8 @@ export interface UndiciUpstreamOptions {
 }
 
 /**
- * Upstream over HTTP/1.1: one shared agent and one per distinct proxy, never one per user.
+ * Upstream over HTTP/1.1: one shared agent and one per distinct proxy, never one per user. Credentials that were sent are
+ * masked in the text of an answer that is no page.
  * The caller closes it.
  */
 export function openUndiciUpstream(options: UndiciUpstreamOptions = {}): Upstream {
@@ -177,13 +181,27 @@ async function fetchAnswer(
     // undici heeds the signal only once the request is on a connection, not while it waits for one.
     const response = await Promise.race([request, deadline.over]);
     const headers = joinHeaders(response.headers);
-    return { status: response.statusCode, headers, text: await readText(response, headers, call.maxBytes) };
+    const text = await readText(response, headers, call.maxBytes);
+    const { statusCode: status } = response;
+    return { status, headers, text: status === 200 ? text : withoutCredentials(text, call.headers) };
   } catch (error) {
     signals[1]?.throwIfAborted();
     throw asFault(error, target);
   } finally {
     deadline.release();
   }
+}
+
+/** An error that quotes the token it was sent would take it into reasons, logs and terminals. A page stays as served. */
+function withoutCredentials(text: string, sent: Readonly<Record<string, string>>): string {
+  let safe = text;
+  for (const [name, value] of Object.entries(sent)) {
+    const secret = value.slice(value.lastIndexOf(' ') + 1);
+    if (name === 'accept' || secret.length < CREDENTIAL_LENGTH_MIN) continue;
+    // Some servers write a slash in JSON with a backslash before it.
+    for (const form of [secret, secret.replaceAll('/', '\\/')]) safe = safe.replaceAll(form, '[masked]');
+  }
+  return safe;
 }
 
 /** One signal for the time limit of a call and the signals that may end it earlier. The opener releases it. */

@@ -32,7 +32,7 @@ export async function openAzureStorage(connectionString: string): Promise<AzureS
 
 /** By code: the message of the error may quote the connection string. */
 function whyNot(error: unknown): string {
-  const { code, statusCode } = error as { code?: unknown; statusCode?: unknown };
+  const { code, statusCode } = error as { code?: string; statusCode?: number };
   const why = [statusCode, code].filter((part) => part !== undefined).join(' ');
   if (why === '') return 'this is no connection string of a storage account. Next: copy it from the account again';
   return `the storage account cannot be reached (${why}). Next: start it, or check address, name and key`;

@@ -28,14 +28,14 @@ interface LakeLine {
 
 /**
  * The lake as NDJSON lines, every item's versions together and numbered from 1. Reads objects only, so it may run beside
- * the miners. @throws BadInput when there is no lake or no such miner.
+ * the miners. @throws BadInput when there is no lake or no such miner, or an object is broken.
  */
 export async function* exportLake(options: ExportOptions, environment: Environment): AsyncIterable<string> {
   const lake = await openLake(options, environment);
   const sorter = new VersionSorter();
   try {
     for await (const name of lake.list(lakePrefix(options.minerName))) {
-      for (const line of ((await lake.read(name)) ?? '').split('\n')) {
+      for (const line of (await readObject(lake, name)).split('\n')) {
         if (line === '') continue;
         const row = parseServed(line) as LakeLine;
         if (options.userId !== undefined && row.userId !== options.userId) continue;
@@ -63,6 +63,15 @@ async function openLake(options: ExportOptions, environment: Environment): Promi
     );
   }
   return openFileLake({ dir });
+}
+
+async function readObject(lake: Lake, name: string): Promise<string> {
+  try {
+    return (await lake.read(name)) ?? '';
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : 'unreadable';
+    throw new BadInput(`the lake object ${name} cannot be read (${why}). Next: restore it from a copy`, { cause });
+  }
 }
 
 function exportLine(row: LakeLine, seq: number): string {

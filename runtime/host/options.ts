@@ -1,7 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { miners, upstreams } from '../catalog.ts';
 import { parseDuration } from '../core/duration.ts';
-import { type Assignment, readSettings, SETTINGS, type Settings } from '../settings.ts';
+import { type Assignment, CONNECTIONS, readSettings, SETTINGS, type Settings, variableOf } from '../settings.ts';
 import { BadInput } from './bad-input.ts';
 import type { Environment } from './config.ts';
 
@@ -102,14 +102,16 @@ function parseFlags(args: readonly string[]): Flags | undefined {
     .option('--scenario <name|file>', 'what the simulated upstream does', 'calm')
     .addOption(
       new Option('--upstream <[name=]url>', 'mine this server instead; it keeps the upstream contract')
-        .default([])
+        .default([], 'the simulator')
         .argParser(collect),
     )
-    .addOption(new Option('--miner <name>', 'only this data type; repeatable').default([]).argParser(collect))
+    .addOption(new Option('--miner <name>', 'only this data type; repeatable').default([], 'all').argParser(collect))
     .option('--users-file <file>', 'NDJSON file of the users to mine; without it the imported users')
     .option('--state <dir>', `folder of broker, ledger and lake (default ${STATE_FOLDER_DEFAULT})`)
     .option('--max-wait <time>', 'with --once: give up after this time', '10m')
-    .addOption(new Option('--set <name=value>', 'override a setting; repeatable').default([]).argParser(collect))
+    .addOption(
+      new Option('--set <name=value>', 'override a setting; repeatable').default([], 'none').argParser(collect),
+    )
     .addHelpText('after', settingsHelp())
     .allowExcessArguments(false)
     .exitOverride()
@@ -177,5 +179,14 @@ function settingsHelp(): string {
   const rows = Object.entries(SETTINGS).map(
     ([name, spec]) => `  ${name.padEnd(24)} ${String(spec.home).padStart(9)} ${spec.unit.padEnd(8)} ${spec.docs}`,
   );
-  return `\nSettings (--set name=value), with their defaults on this machine:\n${rows.join('\n')}\n`;
+  const connections = Object.values(CONNECTIONS).map(({ variable, docs }) => `  ${variable.padEnd(32)} ${docs}`);
+  return [
+    '',
+    `Settings (--set name=value, or ${variableOf('userCallsPerSecond')}=value), with their defaults on this machine:`,
+    ...rows,
+    '',
+    'Connections (environment only):',
+    ...connections,
+    '',
+  ].join('\n');
 }

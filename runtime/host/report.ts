@@ -38,7 +38,7 @@ export class Reporter {
   }
 
   draw(progress: Progress, status = ''): void {
-    const text = progressText(progress) + status;
+    const text = this.#cut(progressText(progress) + status);
     if (text === this.#last) return;
     this.#erase();
     this.#stream.write(text);
@@ -46,8 +46,20 @@ export class Reporter {
     this.#drawn = this.#stream.isTTY ? text.split('\n').length - 1 : 0;
   }
 
+  /** What was drawn last stays. */
   stop(): void {
     clearInterval(this.#timer);
+    this.#drawn = 0;
+  }
+
+  /** A row that wraps would be two on the screen, and one of them would never be erased. */
+  #cut(text: string): string {
+    const { isTTY, columns } = this.#stream;
+    if (!isTTY || !(columns > 0)) return text;
+    return text
+      .split('\n')
+      .map((row) => row.slice(0, columns - 1))
+      .join('\n');
   }
 
   #erase(): void {
@@ -60,10 +72,11 @@ function progressText(progress: Progress): string {
   const waiting = new Map<string, number>();
   for (const { minerName } of progress.waiting()) waiting.set(minerName, (waiting.get(minerName) ?? 0) + 1);
   const rows = [...progress.miners].map(([name, miner]) => {
-    const users = `${miner.usersDone}/${miner.users}`.padStart(11);
-    const pages = String(miner.pages).padStart(8);
-    const items = String(miner.itemsNew).padStart(9);
-    return `  ${name.padEnd(16)} users done ${users}   pages ${pages}   new items ${items}   waiting ${waiting.get(name) ?? 0}\n`;
+    const users = `${miner.usersDone}/${miner.users}`.padStart(9);
+    const pages = String(miner.pages).padStart(7);
+    const items = String(miner.itemsNew).padStart(8);
+    // Below 80 columns, which is what a terminal has unless somebody made it wider.
+    return ` ${name.padEnd(13)} users done ${users} pages ${pages} new items ${items} waiting ${waiting.get(name) ?? 0}\n`;
   });
   return rows.join('');
 }

@@ -114,11 +114,11 @@ describe('a secret', () => {
     const state = join(await emptyFolder(), 'state');
     const bad = [
       { userId: 'a', accessToken: `${CANARY}\n` },
-      { userId: 'b', accessToken: `${CANARY}`, proxyUrl: `socks5://${CANARY}:${CANARY}@127.0.0.1:1` },
-      { userId: '..', accessToken: `${CANARY}` },
-      { userId: '.', accessToken: `${CANARY}` },
-      { userId: '\ud800', accessToken: `${CANARY}` },
-      { userId: 'c', accessToken: `${CANARY}`, [`${CANARY}`]: 1 },
+      { userId: 'b', accessToken: CANARY, proxyUrl: `socks5://${CANARY}:${CANARY}@127.0.0.1:1` },
+      { userId: '..', accessToken: CANARY },
+      { userId: '.', accessToken: CANARY },
+      { userId: '\ud800', accessToken: CANARY },
+      { userId: 'c', accessToken: CANARY, [CANARY]: 1 },
     ];
     const ended = await mineOnce({ upstream, state, users: bad });
     expect(ended.code, ended.stderr).toBe(2);

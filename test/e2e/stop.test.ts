@@ -97,7 +97,6 @@ describe('npm start, until it is stopped', () => {
     const ended = await endOf(running);
     expect(ended.code, ended.stderr).toBe(0);
     expect(ended.stdout).toBe('');
-    // oxlint-disable-next-line eslint/no-control-regex -- escape codes are what must not be there
     expect(ended.stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
     expect(await exportRows(state)).toHaveLength(60);
   });
