@@ -10,9 +10,9 @@ export function lakePrefix(minerName?: string): string {
   return minerName === undefined ? 'lake/' : `lake/${minerName}/`;
 }
 
-/** Items of one page that could not be taken, with their reasons. */
-export function rejectedObject(minerName: string, observedAtMs: number, runId: string, page: number): string {
-  return `rejected/${minerName}/dt=${dayOf(observedAtMs)}/${runId}-${page}.ndjson.gz`;
+/** Items of one page that could not be taken, with their reasons; named by content, so that a day's firings write them once. */
+export function rejectedObject(minerName: string, observedAtMs: number, contentHash: string): string {
+  return `rejected/${minerName}/dt=${dayOf(observedAtMs)}/${contentHash}.ndjson.gz`;
 }
 
 /** An item too large for a message (claim check), named by item and version. */

@@ -39,7 +39,10 @@ export function treatFault(
   const { nowMs, random } = now;
   switch (fault.treatment) {
     case 'wait': {
-      const waitMs = withJitter(fault.waitMs ?? settings.rateLimitWaitMs, WAIT_JITTER, random);
+      // "Retry-After: 0" again and again must not become a storm of calls.
+      const askedMs = fault.waitMs ?? settings.rateLimitWaitMs;
+      const floorMs = backoffMs(settings.retry, attempt + 1, random);
+      const waitMs = Math.max(withJitter(askedMs, WAIT_JITTER, random), floorMs);
       return waitOrLater(run, waitMs, settings, nowMs);
     }
     case 'retry': {

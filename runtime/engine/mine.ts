@@ -34,6 +34,8 @@ export interface MineDeps extends FetchDeps, TakeDeps, MarkerSenderDeps {
   readonly progress: Progress;
   /** Queue that the marker messages come from. */
   readonly queue: string;
+  /** True when the process wants to end: a slice then ends after its page, and goes on elsewhere. */
+  readonly isStopping: () => boolean;
   /** Told when the upstream says that a user is gone. */
   readonly onUserGone: (user: User) => Promise<void>;
 }
@@ -109,21 +111,25 @@ class Slice {
     const { settings, clock } = this.#deps;
     const untilMs = clock.now() + settings.sliceMs;
     const firstPage = this.#run.pages;
-    let attempt = 0;
-    while (this.#run.pages - firstPage < settings.slicePages && clock.now() < untilMs) {
+    let retries = 0;
+    let waits = 0;
+    const isWithin = (): boolean => this.#run.pages - firstPage < settings.slicePages && clock.now() < untilMs;
+    while (isWithin() && !this.#deps.isStopping()) {
       lock.throwIfAborted();
       const isOpen = await this.#awaitBudget(user, untilMs, lock);
       if (!isOpen) return;
       try {
         const isEnd = await this.#minePage(user, lock);
         if (isEnd) return;
-        attempt = 0;
+        retries = 0;
+        waits = 0;
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
-        const goesOn = await this.#treat(error, attempt, user, lock);
+        const goesOn = await this.#treat(error, error.treatment === 'wait' ? waits : retries, user, lock);
         if (!goesOn) return;
-        // Waits, restarts and smaller pages are not attempts that failed.
-        if (error.treatment === 'retry') attempt += 1;
+        // Restarts and smaller pages are not attempts that failed, and limits have their own count.
+        if (error.treatment === 'retry') retries += 1;
+        if (error.treatment === 'wait') waits += 1;
       }
     }
     await this.finish(nextSlice(this.#run, clock.now()));

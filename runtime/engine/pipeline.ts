@@ -77,6 +77,7 @@ export class Pipeline {
   readonly #consumers = new Map<string, Consumer>();
   readonly #lastMoves = new Map<string, { pages: number; atMs: number }>();
   #failure: Error | undefined;
+  #isStopping = false;
 
   constructor(deps: PipelineDeps, options: PipelineOptions) {
     const { ledger, lake, digest, clock, meter, log } = deps;
@@ -176,6 +177,7 @@ export class Pipeline {
 
   /** Miners first, so that what they deliver is still ingested; then ingest. */
   async stop(graceMs: number): Promise<void> {
+    this.#isStopping = true;
     const untilMs = this.#deps.clock.now() + graceMs;
     const mining = [...this.#consumers].filter(([queue]) => queue !== INGESTION_QUEUE);
     await Promise.all(mining.map(([, consumer]) => consumer.stop(graceMs)));
@@ -205,6 +207,7 @@ export class Pipeline {
       limits: this.#limits,
       progress: this.progress,
       queue: route.miningQueue,
+      isStopping: () => this.#isStopping,
       onUserGone: (user) => this.#gone.add(user),
       settings: {
         ...settings,
@@ -245,7 +248,9 @@ export class Pipeline {
     const { clock, random, log } = this.#deps;
     return async (message, lock) => {
       try {
-        return await handler(message, lock);
+        const handled = await handler(message, lock);
+        if (handled.settlement.kind === 'dead-letter') log.warn('a dead letter', { queue, ...handled.settlement });
+        return handled;
       } catch (error) {
         if (isDiskFull(error)) this.#failure ??= error;
         if (lock.aborted) throw error;

@@ -56,7 +56,7 @@ export async function takePage(
   const { good, rejected } = sort(deps.digest, run, items, observedAtMs);
   const isSeen = await deps.checkpoints.seen(miner.name, good, miner.cacheTtlMs);
   const { fresh, dropped } = dropSeen(good, isSeen);
-  if (rejected.length > 0) await setAside(deps.lake, run, rejected, observedAtMs);
+  if (rejected.length > 0) await setAside(deps, run, rejected, observedAtMs);
   for (const item of fresh) deps.checkpoints.sending(miner.name, item);
   const delivery = await addInTurn(deps.packer, fresh);
   if (delivery.error !== undefined) {
@@ -143,11 +143,17 @@ async function addInTurn(
   return { delivered, error: undefined };
 }
 
-async function setAside(lake: Lake, run: Run, rejected: readonly Rejected[], observedAtMs: number): Promise<void> {
+async function setAside(
+  deps: Pick<TakeDeps, 'lake' | 'digest'>,
+  run: Run,
+  rejected: readonly Rejected[],
+  observedAtMs: number,
+): Promise<void> {
   const lines = rejected.map(({ reason, data }) => {
-    const meta = JSON.stringify({ miner: run.minerName, userId: run.userId, runId: run.runId, reason });
+    const meta = JSON.stringify({ miner: run.minerName, userId: run.userId, reason });
     return `${meta.slice(0, -1)},"data":${stringifyServed(data)}}\n`;
   });
-  const name = rejectedObject(run.minerName, observedAtMs, run.runId, run.pages);
-  await lake.write(name, lines.join(''));
+  const text = lines.join('');
+  const name = rejectedObject(run.minerName, observedAtMs, deps.digest.sha256(text, VERSION_DIGITS));
+  await deps.lake.write(name, text);
 }

@@ -17,7 +17,7 @@ describe('names of lake objects', () => {
   });
 
   it('keep what was rejected and what was too large out of the lake prefix', () => {
-    expect(rejectedObject('fans', 0, 'r1', 3)).toBe('rejected/fans/dt=1970-01-01/r1-3.ndjson.gz');
+    expect(rejectedObject('fans', 0, 'abc')).toBe('rejected/fans/dt=1970-01-01/abc.ndjson.gz');
     expect(oversizeObject('fans', 'abc', 'v1')).toBe('oversize/fans/abc-v1.ndjson.gz');
   });
 
@@ -25,7 +25,7 @@ describe('names of lake objects', () => {
     const uuid = '3b1f0d3e-0000-4000-8000-000000000001';
     for (const name of [
       envelopeObject('wall-posts', lastMomentMs, uuid),
-      rejectedObject('wall-posts', lastMomentMs, uuid, 1_000_000),
+      rejectedObject('wall-posts', lastMomentMs, 'c'.repeat(32)),
       oversizeObject('wall-posts', 'a'.repeat(52), 'b'.repeat(32)),
     ]) {
       expect(name).toMatch(NAME);

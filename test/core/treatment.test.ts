@@ -62,9 +62,17 @@ describe('treatFault', () => {
   it.each(['rate-limit-user', 'rate-limit-upstream'] as const)(
     '%s waits inside the slice when the wait is short',
     (code) => {
-      expect(treat(code, {}, 9, 300)).toEqual({ kind: 'again', waitMs: 300, run: base });
+      expect(treat(code, {}, 0, 300)).toEqual({ kind: 'again', waitMs: 300, run: base });
     },
   );
+
+  it("waits longer and longer when the upstream keeps asking for no wait at all: a storm of calls is nobody's wish", () => {
+    const waits = [0, 1, 2, 3, 9].map((attempt) => {
+      const verdict = treat('rate-limit-user', {}, attempt, 0);
+      return verdict.kind === 'again' ? verdict.waitMs : verdict.run.notBeforeMs - now.nowMs;
+    });
+    expect(waits).toEqual([100, 200, 400, 800, 1000]);
+  });
 
   it.each(['rate-limit-user', 'rate-limit-upstream'] as const)(
     '%s becomes a scheduled message when the wait is longer',

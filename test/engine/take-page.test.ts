@@ -129,7 +129,6 @@ describe('takePage', () => {
       ...{
         miner: 'chats',
         userId: 'u1',
-        runId: 'r1',
         reason: 'id must be a text of 1..4096 characters',
         data: { n: 1 },
       },

@@ -141,6 +141,7 @@ export class EngineProcess {
       ...shared,
       ...{ miner: this.miner, definition: graph, baseUrl: 'http://upstream', queue: miningQueue, upstream },
       ...{ packer: this.packer, limits: this.limits, runs: this.runs, users: this.users, progress: this.progress },
+      isStopping: () => false,
       onUserGone: async (user) => {
         this.gone.push(user);
         await this.users.setInactive(user.userId);
