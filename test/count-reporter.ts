@@ -8,7 +8,7 @@ interface Counts {
 }
 
 /** File that the counts are appended to, a line `passed failed skipped` per run. Default: none. */
-const COUNTS_FILE_VARIABLE = 'ADIT_TEST_COUNTS';
+const COUNTS_FILE_VARIABLE = 'TEST_COUNTS_FILE';
 
 function nameOf(test: TestCase): string {
   return `${test.module.relativeModuleId} > ${test.fullName}`;

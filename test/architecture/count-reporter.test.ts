@@ -32,7 +32,7 @@ function runPlanted(): { status: number | null; lines: readonly string[]; counts
   const { status, stdout } = spawnSync(process.execPath, [vitest, 'run'], {
     cwd: folder,
     encoding: 'utf8',
-    env: { ...process.env, ADIT_TEST_COUNTS: countsFile, NO_COLOR: '1' },
+    env: { ...process.env, TEST_COUNTS_FILE: countsFile, NO_COLOR: '1' },
   });
   return { status, lines: stdout.trimEnd().split('\n'), counts: readFileSync(countsFile, 'utf8') };
 }

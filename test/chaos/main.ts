@@ -142,6 +142,6 @@ async function report(
 }
 
 process.exitCode = await main();
-const countsFile = process.env['ADIT_TEST_COUNTS'];
+const countsFile = process.env['TEST_COUNTS_FILE'];
 // For .ci/run: passed, failed and skipped of this run.
 if (countsFile !== undefined) appendFileSync(countsFile, process.exitCode === 0 ? '1 0 0\n' : '0 1 0\n');

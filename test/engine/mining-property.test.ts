@@ -18,7 +18,7 @@ import { page, ScriptedUpstream } from '../fakes/scripted-upstream.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
 
 const CASES = 300;
-const FIRST_SEED = Number(process.env['ADIT_TEST_SEED'] ?? 1);
+const FIRST_SEED = Number(process.env['TEST_SEED'] ?? 1);
 const REVIVE_AFTER_MS = 60_000;
 
 interface Item {
@@ -203,7 +203,7 @@ describe('whatever lists an upstream serves and wherever processes die', () => {
     let calls = 0;
     for (let seed = FIRST_SEED; seed < FIRST_SEED + CASES; seed += 1) {
       const outcome = await play(seed);
-      expect(outcome.wrong, `ADIT_TEST_SEED=${seed}`).toEqual([]);
+      expect(outcome.wrong, `TEST_SEED=${seed}`).toEqual([]);
       crashes += outcome.crashes;
       calls += outcome.calls;
     }
