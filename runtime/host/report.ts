@@ -102,6 +102,7 @@ export interface OnceResult extends Counters {
   readonly failed: number;
   readonly durationMs: number;
   readonly pages: number;
+  /** From the start of the process to the first delivered new item; 0 when there was none. */
   readonly firstItemMs: number;
   /** CPU time of the mining process, its threads included; broker, Redis and simulator have their own. */
   readonly cpuMs: number;

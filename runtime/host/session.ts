@@ -144,7 +144,7 @@ export class Session {
       ...progress.setAside(),
       durationMs: Date.now() - this.#startedAtMs,
       pages,
-      firstItemMs: firstItemAtMs === 0 ? 0 : firstItemAtMs - this.#startedAtMs,
+      firstItemMs: firstItemAtMs === 0 ? 0 : Math.round(firstItemAtMs - performance.timeOrigin),
       cpuMs: Math.round((process.cpuUsage().user + process.cpuUsage().system) / 1000),
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     };

@@ -183,7 +183,7 @@ export const SAMPLES: Readonly<Record<string, Samples>> = {
   },
   'no-place-of-one-machine': {
     bad: [['README.md', `Run ${machinePath}/start.`]],
-    good: [['README.md', 'https://example.org/work/items and /home/site/wwwroot']],
+    good: [['README.md', 'https://example.org/items and /home/site/wwwroot']],
   },
   'no-registry-of-one-network': {
     bad: [
