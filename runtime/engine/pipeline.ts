@@ -95,14 +95,13 @@ export class Pipeline {
       tiers: deps.tiers,
       onTierError: (error) => log.warn('a cache tier did not answer; the next one is asked', { error: textOf(error) }),
     });
-    const burst = (callsPerSecond: number): number => Math.max(1, callsPerSecond);
     this.#limits = new Limits(
       { clock },
       {
         user: { callsPerSecond: settings.userCallsPerSecond, burst: 1 },
         upstream: {
           callsPerSecond: settings.upstreamCallsPerSecond,
-          burst: burst(settings.upstreamCallsPerSecond),
+          burst: Math.max(1, settings.upstreamCallsPerSecond),
         },
         concurrency: settings.upstreamConcurrency,
       },
@@ -139,7 +138,8 @@ export class Pipeline {
   async tick(): Promise<void> {
     const { settings } = this.#options;
     for (const miner of this.#options.miners) {
-      const open = this.progress.waiting().filter(({ minerName }) => minerName === miner.name).length;
+      const { users = 0, usersDone = 0 } = this.progress.miners.get(miner.name) ?? {};
+      const open = users - usersDone;
       if (open === 0 || this.#hasMoved(miner.name)) continue;
       const queue = routeOf(miner).miningQueue;
       const depth = await this.#deps.depths.depth(queue);
@@ -270,6 +270,7 @@ function textOf(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
 
-function isDiskFull(error: unknown): error is Error {
+/** Whether an error of an adapter says that its disk is full; waiting does not cure that. */
+export function isDiskFull(error: unknown): error is Error {
   return error instanceof Error && (error as { code?: unknown }).code === 'DISK_FULL';
 }

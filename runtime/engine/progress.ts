@@ -5,20 +5,14 @@ export interface Waiting {
   readonly userId: string;
   readonly minerName: string;
   readonly reason: string;
-  /** Epoch in ms, 0 when it does not wait for a time. */
-  readonly untilMs: number;
 }
 
-/** What one miner has done since this process started. */
+/** What one miner has done since this process started. Users who are not done are waiting or being mined. */
 export interface MinerProgress {
   users: number;
   usersDone: number;
   pages: number;
   itemsNew: number;
-  waiting: number;
-  quarantined: number;
-  paused: number;
-  failed: number;
 }
 
 /** Follows the runs of this process for people and for `--once`. Holds one entry per live run. */
@@ -29,12 +23,7 @@ export class Progress {
   #firstItemAtMs = 0;
 
   constructor(minerNames: readonly string[]) {
-    this.miners = new Map(
-      minerNames.map((name) => [
-        name,
-        { users: 0, usersDone: 0, pages: 0, itemsNew: 0, waiting: 0, quarantined: 0, paused: 0, failed: 0 },
-      ]),
-    );
+    this.miners = new Map(minerNames.map((name) => [name, { users: 0, usersDone: 0, pages: 0, itemsNew: 0 }]));
   }
 
   /** A run that this process knows to be live. */
@@ -45,7 +34,6 @@ export class Progress {
       userId: run.userId,
       minerName: run.minerName,
       reason,
-      untilMs: run.notBeforeMs,
     });
   }
 

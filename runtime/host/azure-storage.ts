@@ -40,7 +40,7 @@ function whyNot(error: unknown): string {
 
 async function open(connectionString: string): Promise<AzureStorage> {
   const allowInsecureConnection =
-    /^.*\bhttp:\/\/127\.0\.0\.1/.test(connectionString) || connectionString.includes('DefaultEndpointsProtocol=http;');
+    /\bhttp:\/\/127\.0\.0\.1/.test(connectionString) || connectionString.includes('DefaultEndpointsProtocol=http;');
   for (const table of TABLES) {
     await TableClient.fromConnectionString(connectionString, tableName(table), {
       allowInsecureConnection,

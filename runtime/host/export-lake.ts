@@ -3,27 +3,17 @@ import { join } from 'node:path';
 import { openFileLake } from '../adapters/file-lake.ts';
 import { VersionSorter } from '../adapters/sqlite-sorter.ts';
 import { miners } from '../catalog.ts';
-import { lakePrefix } from '../core/lake-name.ts';
 import { parseServed, stringifyServed } from '../core/served-json.ts';
 import type { Lake } from '../ports.ts';
 import { openAzureStorage } from './azure-storage.ts';
 import { BadInput } from './bad-input.ts';
 import type { Environment } from './config.ts';
+import { type LakeRow, lakeRows } from './lake-rows.ts';
 
 export interface ExportOptions {
   readonly state: string;
   readonly minerName: string | undefined;
   readonly userId: string | undefined;
-}
-
-interface LakeLine {
-  readonly miner: string;
-  readonly userId: string;
-  readonly id: string;
-  readonly version: string;
-  readonly late: boolean;
-  readonly observedAt: string;
-  readonly data: unknown;
 }
 
 /**
@@ -34,16 +24,13 @@ export async function* exportLake(options: ExportOptions, environment: Environme
   const lake = await openLake(options, environment);
   const sorter = new VersionSorter();
   try {
-    for await (const name of lake.list(lakePrefix(options.minerName))) {
-      for (const line of (await readObject(lake, name)).split('\n')) {
-        if (line === '') continue;
-        const row = parseServed(line) as LakeLine;
-        if (options.userId !== undefined && row.userId !== options.userId) continue;
-        const item = JSON.stringify([row.miner, row.userId, row.id]);
-        sorter.add({ item, observedAt: row.observedAt, text: line });
-      }
+    const clear = { list: (prefix: string) => lake.list(prefix), read: (name: string) => readObject(lake, name) };
+    for await (const { row, text } of lakeRows(clear, options.minerName)) {
+      if (options.userId !== undefined && row.userId !== options.userId) continue;
+      const item = JSON.stringify([row.miner, row.userId, row.id]);
+      sorter.add({ item, observedAt: row.observedAt, text });
     }
-    for (const { text, seq } of sorter.sorted()) yield exportLine(parseServed(text) as LakeLine, seq);
+    for (const { text, seq } of sorter.sorted()) yield exportLine(parseServed(text) as LakeRow, seq);
   } finally {
     sorter.close();
   }
@@ -65,16 +52,16 @@ async function openLake(options: ExportOptions, environment: Environment): Promi
   return openFileLake({ dir });
 }
 
-async function readObject(lake: Lake, name: string): Promise<string> {
+async function readObject(lake: Lake, name: string): Promise<string | undefined> {
   try {
-    return (await lake.read(name)) ?? '';
+    return await lake.read(name);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : 'unreadable';
     throw new BadInput(`the lake object ${name} cannot be read (${why}). Next: restore it from a copy`, { cause });
   }
 }
 
-function exportLine(row: LakeLine, seq: number): string {
+function exportLine(row: LakeRow, seq: number): string {
   const { miner, userId, id, version, late, observedAt, data } = row;
   return stringifyServed({ miner, userId, id, version, seq, late, observedAt, data });
 }

@@ -45,7 +45,6 @@ export interface HomeFacts {
 export interface Home {
   readonly facts: HomeFacts;
   readonly lake: Lake;
-  readonly ledger: Ledger;
   openPipeline(miners: readonly Miner[], baseUrls: Readonly<Record<string, string>>): Pipeline;
   /** Why nothing can go on, for example a broker that has ended; undefined while all is well. */
   failure(): Error | undefined;
@@ -116,7 +115,6 @@ async function open(options: HomeOptions, releases: Release[]): Promise<Home> {
       logFile,
     },
     lake: storage.lake,
-    ledger: storage.ledger,
     openPipeline,
     failure: () => brokerFailure,
     close: () => releaseAll(releases),

@@ -69,14 +69,12 @@ export class Reporter {
 }
 
 function progressText(progress: Progress): string {
-  const waiting = new Map<string, number>();
-  for (const { minerName } of progress.waiting()) waiting.set(minerName, (waiting.get(minerName) ?? 0) + 1);
   const rows = [...progress.miners].map(([name, miner]) => {
     const users = `${miner.usersDone}/${miner.users}`.padStart(9);
     const pages = String(miner.pages).padStart(7);
     const items = String(miner.itemsNew).padStart(8);
     // Below 80 columns, which is what a terminal has unless somebody made it wider.
-    return ` ${name.padEnd(13)} users done ${users} pages ${pages} new items ${items} waiting ${waiting.get(name) ?? 0}\n`;
+    return ` ${name.padEnd(13)} users done ${users} pages ${pages} new items ${items} waiting ${miner.users - miner.usersDone}\n`;
   });
   return rows.join('');
 }

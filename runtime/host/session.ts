@@ -1,4 +1,4 @@
-import { sha256Digest } from '../adapters/system.ts';
+import { sha256Digest, systemClock } from '../adapters/system.ts';
 import { equationsOf } from '../engine/completeness.ts';
 import type { Pipeline } from '../engine/pipeline.ts';
 import type { Waiting } from '../engine/progress.ts';
@@ -77,7 +77,7 @@ export class Session {
       }
       await this.#tick();
       await this.#pipeline.completeness.audit();
-      await pause(LOOK_EVERY_MS * 4, this.#stop);
+      await this.#pause(LOOK_EVERY_MS * 4);
     }
     this.#reporter.line(STOPPING);
     await this.close();
@@ -97,10 +97,15 @@ export class Session {
     const untilMs = Date.now() + BACKLOG_LIMIT_MS;
     while (!this.#stop.aborted && Date.now() < untilMs && (await this.#pipeline.backlog()) > 0) {
       this.#throwIfFailed();
-      await pause(LOOK_EVERY_MS, this.#stop);
+      await this.#pause(LOOK_EVERY_MS);
     }
     this.#pipeline.startMining();
     this.#reporter.follow(this.#pipeline.progress, () => this.#statusText());
+  }
+
+  /** Ends early, without an error, when the person stops us. */
+  async #pause(ms: number): Promise<void> {
+    await systemClock.sleep(ms, this.#stop).catch(() => undefined);
   }
 
   #statusText(): string {
@@ -118,7 +123,7 @@ export class Session {
       if (this.#stop.aborted) return 'stopped';
       if (Date.now() > untilMs) return 'waited';
       await this.#tick();
-      await pause(LOOK_EVERY_MS, this.#stop);
+      await this.#pause(LOOK_EVERY_MS);
     }
   }
 
@@ -139,13 +144,14 @@ export class Session {
     const { progress, completeness } = this.#pipeline;
     const pages = [...progress.miners.values()].reduce((sum, miner) => sum + miner.pages, 0);
     const firstItemAtMs = progress.firstItemAtMs();
+    const cpu = process.cpuUsage();
     return {
       ...completeness.counters,
       ...progress.setAside(),
       durationMs: Date.now() - this.#startedAtMs,
       pages,
       firstItemMs: firstItemAtMs === 0 ? 0 : Math.round(firstItemAtMs - performance.timeOrigin),
-      cpuMs: Math.round((process.cpuUsage().user + process.cpuUsage().system) / 1000),
+      cpuMs: Math.round((cpu.user + cpu.system) / 1000),
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     };
   }
@@ -190,17 +196,4 @@ function exitCode(end: End, result: OnceResult, isStrict: boolean): number {
   if (end !== 'drained' || !adds || !isTrue) return EXIT.incomplete;
   const isAside = result.quarantined + result.paused + result.failed > 0;
   return isStrict && isAside ? EXIT.incomplete : EXIT.ok;
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

@@ -2,10 +2,10 @@ import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { request } from 'undici';
 import { versionText } from '../core/envelope.ts';
-import { lakePrefix } from '../core/lake-name.ts';
 import { parseServed } from '../core/served-json.ts';
 import { VERSION_DIGITS } from '../engine/take-page.ts';
 import type { Digest, Lake } from '../ports.ts';
+import { lakeRows } from './lake-rows.ts';
 
 /** What is missing from the lake, and what is in it twice. */
 export interface TruthResult {
@@ -35,14 +35,6 @@ async function* truthLines(simulatorUrl: string): AsyncIterable<string> {
   for await (const line of createInterface({ input: Readable.from(body) })) if (line !== '') yield line;
 }
 
-interface LakeRow {
-  readonly miner: string;
-  readonly userId: string;
-  readonly id: string;
-  readonly observedAt: string;
-  readonly data: unknown;
-}
-
 /**
  * Every version in the lake, and how many rows repeat the version before them. Versions are taken of the data that lies
  * there, never of what the row says of itself: a row whose data was spoilt on the way is a lost one.
@@ -50,18 +42,14 @@ interface LakeRow {
 async function readLake(lake: Lake, digest: Digest): Promise<{ versions: Set<string>; duplicate: number }> {
   const versions = new Set<string>();
   const histories = new Map<string, { observedAt: string; version: string }[]>();
-  for await (const name of lake.list(lakePrefix())) {
-    const text = (await lake.read(name)) ?? '';
-    for (const line of text.split('\n')) {
-      if (line === '') continue;
-      const { miner, userId, id, observedAt, data } = parseServed(line) as LakeRow;
-      const version = contentHash(digest, data);
-      versions.add(JSON.stringify([miner, userId, id, version]));
-      const key = JSON.stringify([miner, userId, id]);
-      const history = histories.get(key);
-      if (history === undefined) histories.set(key, [{ observedAt, version }]);
-      else history.push({ observedAt, version });
-    }
+  for await (const { row } of lakeRows(lake)) {
+    const { miner, userId, id, observedAt, data } = row;
+    const version = contentHash(digest, data);
+    versions.add(JSON.stringify([miner, userId, id, version]));
+    const key = JSON.stringify([miner, userId, id]);
+    const history = histories.get(key);
+    if (history === undefined) histories.set(key, [{ observedAt, version }]);
+    else history.push({ observedAt, version });
   }
   let duplicate = 0;
   for (const history of histories.values()) {
