@@ -70,6 +70,11 @@ export interface OutgoingMessage {
   readonly sessionId?: string;
   /** Epoch in ms: the message is not delivered before. */
   readonly notBeforeMs?: number;
+  /**
+   * How long the message may wait unsettled, in ms, at least 1; a queue that dead-letters on expiry then moves it to its dead
+   * letters. Default: for as long as the queue keeps messages.
+   */
+  readonly timeToLiveMs?: number;
 }
 
 /** A message as it was received. */
@@ -231,6 +236,27 @@ export interface Compression {
   compress(text: string): Promise<Uint8Array>;
   /** @throws Error with code `TOO_LARGE` when the text would pass `maxBytes`, `UNDECODABLE` when the bytes are not Brotli. */
   decompress(bytes: Uint8Array, maxBytes: number): Promise<string>;
+}
+
+// ---------------------------------------------------------------- sealing
+
+/** A secret at rest. Everything but the id of its key is base64. */
+export interface SealedText {
+  readonly keyId: string;
+  readonly iv: string;
+  /** The encrypted text and its tag. */
+  readonly data: string;
+}
+
+/**
+ * Seals secrets at rest and opens them. What was sealed opens only with the same `associatedData` (whose secret it is), so that
+ * a record copied to somebody else's row stays shut.
+ */
+export interface Sealing {
+  /** With the current key. The same text is sealed differently each time. */
+  seal(text: string, associatedData: string): Promise<SealedText>;
+  /** @throws SealingError `KEY_UNKNOWN` (its key is not here), `SEAL_BROKEN` (changed, or somebody else's). */
+  open(sealed: SealedText, associatedData: string): Promise<string>;
 }
 
 // ---------------------------------------------------------------- log

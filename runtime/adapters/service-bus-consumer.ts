@@ -6,6 +6,7 @@ import type { HeldLock } from './service-bus-locks.ts';
 import { isLockLost, isPermanent, toIncomingMessage } from './service-bus-message.ts';
 import type { ServiceBusEvent, SessionSource } from './service-bus-session.ts';
 import { finishedWithin, reconnectWaitMs, within } from './service-bus-time.ts';
+import { SettlementTurns } from './service-bus-turns.ts';
 
 /** What one consumer works with. */
 export interface ConsumerSettings extends ConsumeOptions {
@@ -37,6 +38,7 @@ const DEAD_LETTER_TEXT_LIMIT = 4096;
 export class ServiceBusConsumer implements Consumer {
   readonly #settings: ConsumerSettings;
   readonly #locks: LockKeeper;
+  readonly #turns = new SettlementTurns();
   readonly #links = new Set<ReceiverLink>();
   /** Messages from delivery to settlement. */
   readonly #held = new Map<ServiceBusReceivedMessage, Promise<boolean>>();
@@ -216,7 +218,10 @@ export class ServiceBusConsumer implements Consumer {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const session = source.current();
-        const settled = session.run(async () => apply(session.settler(entity), message, settlement));
+        const settled = session.run(async () => {
+          await this.#turns.enter(settlement.kind);
+          await apply(session.settler(entity), message, settlement);
+        });
         await within(settled, settleTimeoutMs * 2, session.lost);
         return true;
       } catch (error) {

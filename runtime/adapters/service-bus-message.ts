@@ -25,12 +25,13 @@ export function toServiceBusMessage(message: OutgoingMessage): ServiceBusMessage
     ...(message.subject !== undefined && { subject: message.subject }),
     ...(message.sessionId !== undefined && { sessionId: message.sessionId }),
     ...(message.notBeforeMs !== undefined && { scheduledEnqueueTimeUtc: new Date(message.notBeforeMs) }),
+    ...(message.timeToLiveMs !== undefined && { timeToLive: message.timeToLiveMs }),
   };
 }
 
-/** Messages of one batch share what its envelope repeats from the first of them: session and enqueue time. */
+/** Messages of one batch share what its envelope repeats from the first of them: session, enqueue time and end. */
 export function batchGroup(message: OutgoingMessage): string {
-  return `${message.notBeforeMs ?? ''}|${message.sessionId ?? ''}`;
+  return `${message.notBeforeMs ?? ''}|${message.timeToLiveMs ?? ''}|${message.sessionId ?? ''}`;
 }
 
 /** The received message as the engine sees it. */

@@ -24,11 +24,16 @@ const DEAD_LETTERS = '/$deadletterqueue';
 interface Stored {
   readonly message: OutgoingMessage;
   readonly enqueuedAtMs: number;
+  /** When nobody may receive it any more; the clock is asked only where there is such a time. */
+  readonly expiresAtMs: number;
   readonly deadLetter?: { readonly DeadLetterReason: string; readonly DeadLetterErrorDescription: string };
   deliveryCount: number;
 }
 
-type QueueRules = Pick<QueueEntity | SubscriptionEntity, 'lockDurationMs' | 'maxDeliveryCount' | 'forwardTo'>;
+type QueueRules = Pick<
+  QueueEntity | SubscriptionEntity,
+  'lockDurationMs' | 'maxDeliveryCount' | 'forwardTo' | 'deadLetterOnExpiry'
+>;
 
 /** A queue, a subscription, or the dead letters of one. */
 class Queue {
@@ -37,9 +42,11 @@ class Queue {
   readonly ready: Stored[] = [];
   readonly locked = new Set<Stored>();
   readonly consumers = new Set<MemoryConsumer>();
+  readonly #clock: Clock;
   scheduled = 0;
 
-  constructor(rules: QueueRules, deadLetters: Queue | undefined) {
+  constructor(clock: Clock, rules: QueueRules, deadLetters: Queue | undefined) {
+    this.#clock = clock;
     this.rules = rules;
     this.deadLetters = deadLetters;
   }
@@ -55,6 +62,10 @@ class Queue {
       while (consumer.hasRoom && this.ready.length > 0) {
         const stored = this.ready.shift();
         if (stored === undefined) return;
+        if (this.#hasExpired(stored)) {
+          this.#end(stored);
+          continue;
+        }
         this.locked.add(stored);
         consumer.handle(stored);
       }
@@ -70,9 +81,26 @@ class Queue {
     else this.bury(stored, 'MaxDeliveryCountExceeded', `delivered ${stored.deliveryCount} times`);
   }
 
+  /** A message whose time is over leaves when it is not locked. */
+  expire(stored: Stored): void {
+    const at = this.ready.indexOf(stored);
+    if (at < 0) return;
+    this.ready.splice(at, 1);
+    this.#end(stored);
+  }
+
+  #hasExpired({ expiresAtMs }: Stored): boolean {
+    return expiresAtMs !== Infinity && expiresAtMs <= this.#clock.now();
+  }
+
+  #end(stored: Stored): void {
+    if (!this.rules.deadLetterOnExpiry) return;
+    this.bury(stored, 'TTLExpiredException', 'The message expired and was dead lettered.');
+  }
+
   bury(stored: Stored, reason: string, description: string): void {
     const deadLetter = { DeadLetterReason: reason, DeadLetterErrorDescription: description };
-    this.deadLetters?.add({ ...stored, deadLetter });
+    this.deadLetters?.add({ ...stored, expiresAtMs: Infinity, deadLetter });
   }
 }
 
@@ -244,8 +272,9 @@ export class MemoryBus implements Bus, Depths {
       return;
     }
     const path = entity.kind === 'queue' ? entity.name : `${entity.topic}/Subscriptions/${entity.name}`;
-    const deadLetters = new Queue({ ...entity, maxDeliveryCount: Infinity }, undefined);
-    const queue = new Queue(entity, deadLetters);
+    const { clock } = this.#options;
+    const deadLetters = new Queue(clock, { ...entity, maxDeliveryCount: Infinity }, undefined);
+    const queue = new Queue(clock, entity, deadLetters);
     this.#queues.set(path.toLowerCase(), queue);
     this.#queues.set(`${path.toLowerCase()}${DEAD_LETTERS}`, deadLetters);
     if (entity.kind === 'queue') return;
@@ -283,7 +312,7 @@ export class MemoryBus implements Bus, Depths {
     const message = { ...sent, body: Uint8Array.from(sent.body), properties: { ...sent.properties } };
     const waitMs = (message.notBeforeMs ?? 0) - clock.now();
     for (const queue of targets) {
-      const add = (): void => queue.add({ message, enqueuedAtMs: clock.now(), deliveryCount: 0 });
+      const add = (): void => this.#arrive(queue, message);
       if (waitMs <= 0) {
         add();
         continue;
@@ -297,6 +326,19 @@ export class MemoryBus implements Bus, Depths {
         () => undefined,
       );
     }
+  }
+
+  #arrive(queue: Queue, message: OutgoingMessage): void {
+    const { clock } = this.#options;
+    const { timeToLiveMs = Infinity } = message;
+    const expiresAtMs = clock.now() + timeToLiveMs;
+    const stored: Stored = { message, enqueuedAtMs: clock.now(), expiresAtMs, deliveryCount: 0 };
+    queue.add(stored);
+    if (timeToLiveMs === Infinity) return;
+    void clock.sleep(timeToLiveMs, this.#closed.signal).then(
+      () => queue.expire(stored),
+      () => undefined,
+    );
   }
 }
 

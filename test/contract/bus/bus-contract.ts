@@ -185,6 +185,13 @@ function sending(under: () => BusUnderTest): void {
   });
 }
 
+/** Complete, abandon once, dead-letter with a reason of its own, in turn. */
+function settlementOf(text: string, deliveryCount: number): Handled['settlement'] {
+  const turn = Number(text) % 3;
+  if (turn === 2) return { kind: 'dead-letter', reason: `reason ${text}`, description: text };
+  return { kind: turn === 1 && deliveryCount === 0 ? 'abandon' : 'complete' };
+}
+
 function settling(under: () => BusUnderTest): void {
   it('delivers an abandoned message again, counted', async () => {
     await under().bus.send('queue-7', [outgoing('a')]);
@@ -234,6 +241,73 @@ function settling(under: () => BusUnderTest): void {
     expect(await depths.depth('two-deliveries')).toMatchObject({ active: 0, deadLetter: 1 });
     const [dead] = await take(under(), 'two-deliveries/$DeadLetterQueue', 1);
     expect(dead?.properties).toMatchObject({ DeadLetterReason: 'MaxDeliveryCountExceeded' });
+  });
+
+  it('moves a message whose time to live is over to the dead letters, whole', async () => {
+    const { bus, depths } = under();
+    const body = Buffer.from([0xff, 0x00, 0xc3, 0x28]);
+    const sent = outgoing('', { body, properties: { deadLetterReason: 'MALFORMED' }, timeToLiveMs: 1 });
+    await bus.send('queue-15', [outgoing('stays'), sent, outgoing('stays too', { timeToLiveMs: 3_600_000 })]);
+    await under().pass(50);
+    await vi.waitFor(
+      async () => expect(await depths.depth('queue-15')).toMatchObject({ active: 2, deadLetter: 1 }),
+      WAIT,
+    );
+    const [dead] = await take(under(), 'queue-15/$DeadLetterQueue', 1);
+    expect(dead).toMatchObject({ messageId: sent.messageId, properties: { DeadLetterReason: 'TTLExpiredException' } });
+    expect(dead?.properties).toMatchObject({ deadLetterReason: 'MALFORMED' });
+    expect(Buffer.from(dead?.body ?? []).equals(body)).toBe(true);
+    expect((await take(under(), 'queue-15', 2)).map(textOf)).toEqual(['stays', 'stays too']);
+  });
+
+  it('lets a message that expires in the hands of its handler be settled, and dead-letters it when it comes back', async () => {
+    const { bus, depths } = under();
+    await bus.send('queue-16', [outgoing('a', { timeToLiveMs: 300 }), outgoing('b', { timeToLiveMs: 300 })]);
+    const released = Promise.withResolvers<void>();
+    let settled = 0;
+    const consumer = bus.consume('queue-16', { concurrency: 2, onError: () => undefined }, async (message) => {
+      await released.promise;
+      const settlement = { kind: textOf(message) === 'a' ? 'complete' : 'abandon' } as const;
+      return { settlement, settled: () => (settled += 1) };
+    });
+    await vi.waitFor(() => expect(consumer.inFlight()).toBe(2), WAIT);
+    await under().pass(400);
+    released.resolve();
+    await vi.waitFor(() => expect(settled).toBe(2), WAIT);
+    await consumer.stop(5000);
+    await vi.waitFor(
+      async () => expect(await depths.depth('queue-16')).toMatchObject({ active: 0, deadLetter: 1 }),
+      WAIT,
+    );
+    expect((await take(under(), 'queue-16/$DeadLetterQueue', 1)).map(textOf)).toEqual(['b']);
+  });
+
+  it('settles messages of one moment each in its own way (rhea: neighbours shared the outcome of the first)', async () => {
+    const { bus, depths } = under();
+    const texts = Array.from({ length: 30 }, (_, index) => `${index}`);
+    await bus.send(
+      'queue-17',
+      texts.map((text) => outgoing(text)),
+    );
+    const released = Promise.withResolvers<void>();
+    const seen = new Map<string, number>();
+    let settled = 0;
+    const consumer = bus.consume('queue-17', { concurrency: 30, onError: () => undefined }, async (message) => {
+      await released.promise;
+      const text = textOf(message);
+      seen.set(text, (seen.get(text) ?? 0) + 1);
+      return { settlement: settlementOf(text, message.deliveryCount), settled: () => (settled += 1) };
+    });
+    await vi.waitFor(() => expect(consumer.inFlight()).toBe(30), WAIT);
+    released.resolve();
+    await vi.waitFor(() => expect(settled).toBe(40), WAIT);
+    await consumer.stop(5000);
+    expect(texts.filter((text) => seen.get(text) !== (Number(text) % 3 === 1 ? 2 : 1))).toEqual([]);
+    expect(await depths.depth('queue-17')).toMatchObject({ active: 0, deadLetter: 10 });
+    const dead = await take(under(), 'queue-17/$DeadLetterQueue', 10);
+    expect(dead.filter((message) => message.properties['DeadLetterReason'] !== `reason ${textOf(message)}`)).toEqual(
+      [],
+    );
   });
 
   it('never runs more handlers than it may', async () => {
