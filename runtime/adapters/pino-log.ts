@@ -10,6 +10,11 @@ export function openFileLog(file: string): Log & { close(): void } {
   return { ...log, close: () => destination.end() };
 }
 
+/** NDJSON lines on the console, for a host that collects what its processes say. */
+export function openConsoleLog(): Log {
+  return openLog({ write: (line) => console.log(line.trimEnd()) });
+}
+
 function openLog(destination: DestinationStream): Log {
   const lines = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   return {

@@ -1,5 +1,11 @@
-import { Redis } from 'ioredis';
+import { Redis, type RedisOptions } from 'ioredis';
 import type { Cache } from '../ports.ts';
+import {
+  CredentialKeeper,
+  type RedisCredentials,
+  type RedisCredentialSource,
+  withoutSecret,
+} from './redis-credentials.ts';
 
 const DEFAULT_COMMAND_TIMEOUT_MS = 500;
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -14,10 +20,27 @@ const RECONNECT_MAX_MS = 3_000;
 /** A polite goodbye may take this long; then the connection is cut. */
 const QUIT_LIMIT_MS = 1_000;
 
+/** Refusals that mean that the connection is not, or no longer, logged in (redis.io, "ACL" and "AUTH", 2026-11). */
+const NOT_LOGGED_IN = /^(WRONGPASS|NOAUTH)\b/;
+
+/** A Redis whose passwords last for a while only, such as one that is entered with an Entra token. */
+export interface RedisLogin {
+  readonly host: string;
+  /** 1..65535. */
+  readonly port: number;
+  readonly isTls: boolean;
+  /** Asked before the first connection, and again well before what it gave expires. */
+  readonly credentials: RedisCredentialSource;
+  /** Told each time that a renewal failed; it is tried again. `reason` is for people and carries no secret. */
+  readonly onRenewalFailed?: (reason: string) => void;
+}
+
 /** Where Redis is, and how long it may take. */
-export interface RedisCacheOptions {
-  /** `redis://` or `rediss://`, with user, password and database when there are any. */
-  readonly url: string;
+export type RedisCacheOptions = RedisCacheLimits &
+  /** `redis://` or `rediss://`, with user, password and database when there are any; or a login that is renewed. */
+  ({ readonly url: string } | { readonly login: RedisLogin });
+
+interface RedisCacheLimits {
   /** Longest wait for one answer, in ms, 1..60,000. Default 500. */
   readonly commandTimeoutMs?: number;
   /** Told when the connection comes and goes, also the first time; `reason` is for people and carries no secret. Never after `close`. */
@@ -28,7 +51,8 @@ export interface RedisCacheOptions {
  * The shared cache tier on Redis. Connects at once and for ever: while the connection is down every call rejects without
  * waiting for it, and calls work again by themselves when Redis is back. Only the first calls wait, for the first
  * connection, as long as for an answer. An answer that comes too late rejects too; what was sent may have been done.
- * Keys are used as given. The caller closes it.
+ * Keys are used as given. A login is renewed on the live connection, and every new connection begins with the newest one.
+ * The caller closes it.
  * @throws RangeError when `commandTimeoutMs` is out of range.
  */
 export function openRedisCache(options: RedisCacheOptions): Cache {
@@ -40,7 +64,11 @@ class RedisCache implements Cache {
   readonly #timeoutMs: number;
   readonly #onState: RedisCacheOptions['onState'];
   /** Resolves when the first attempt to connect has ended, one way or the other. */
-  readonly #firstAttempt: Promise<void>;
+  readonly #firstAttempt = Promise.withResolvers<void>();
+  /** Undefined for a URL, which says once and for all who we are. */
+  readonly #keeper: CredentialKeeper | undefined;
+  #password = '';
+  #isLoginDue = false;
   #state: 'up' | 'down' | undefined;
   #reason: string | undefined;
   #closing: Promise<void> | undefined;
@@ -51,10 +79,25 @@ class RedisCache implements Cache {
       throw new RangeError(`commandTimeoutMs must be 1..60000, got ${this.#timeoutMs}`);
     }
     this.#onState = options.onState;
-    this.#redis = connect(options.url, this.#timeoutMs);
-    this.#firstAttempt = new Promise((resolve) => {
-      this.#watch(resolve);
+    const common = commonOptions(this.#timeoutMs);
+    if ('url' in options) {
+      this.#redis = new Redis(options.url, common);
+      this.#watch();
+      return;
+    }
+    const { login } = options;
+    this.#redis = new Redis(loginOptions(login, common));
+    this.#watch();
+    this.#keeper = new CredentialKeeper({
+      source: login.credentials,
+      use: (credentials) => this.#logIn(credentials),
+      onFailure: (reason) => {
+        // Without credentials nobody has tried to connect, so no attempt will say that it failed.
+        if (this.#redis.status === 'wait') this.#enterDown(reason);
+        login.onRenewalFailed?.(reason);
+      },
     });
+    void this.#keeper.start();
   }
 
   async getMany(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
@@ -87,6 +130,7 @@ class RedisCache implements Cache {
   }
 
   async #close(): Promise<void> {
+    this.#keeper?.close();
     if (this.#redis.status === 'ready') {
       const goodbye = this.#redis.quit().then(nothing, nothing);
       await withinMs(goodbye, QUIT_LIMIT_MS);
@@ -96,25 +140,40 @@ class RedisCache implements Cache {
 
   async #usable(): Promise<void> {
     if (this.#closing !== undefined) throw new Error('the Redis cache is closed');
-    if (this.#state === undefined) await withinMs(this.#firstAttempt, this.#timeoutMs);
+    if (this.#state === undefined) await withinMs(this.#firstAttempt.promise, this.#timeoutMs);
     if (this.#redis.status !== 'ready') throw new Error(`Redis is down: ${this.#reason ?? 'not connected yet'}`);
   }
 
-  #watch(firstAttemptEnded: () => void): void {
+  /** ioredis logs every new connection in with what stands in its options; a live one is told here. */
+  async #logIn({ username, password }: RedisCredentials): Promise<void> {
+    this.#password = password;
+    this.#redis.options.username = username;
+    this.#redis.options.password = password;
+    this.#isLoginDue = this.#redis.status !== 'ready' && this.#redis.status !== 'wait';
+    if (this.#redis.status === 'ready') await this.#redis.auth(username, password);
+    if (this.#redis.status === 'wait') void this.#redis.connect().catch(nothing);
+  }
+
+  #watch(): void {
     // Without a listener ioredis prints each failed attempt.
     this.#redis.on('error', (error: Error) => {
-      this.#reason = error.message;
+      this.#reason = withoutSecret(error, this.#password);
+      if (NOT_LOGGED_IN.test(error.message)) void this.#keeper?.renew();
     });
     this.#redis.on('ready', () => {
+      // Credentials came while the connection was logging in with the ones before.
+      if (this.#isLoginDue) void this.#keeper?.renew();
       this.#reason = undefined;
       this.#enter('up');
-      firstAttemptEnded();
+      this.#firstAttempt.resolve();
     });
-    this.#redis.on('close', () => {
-      this.#reason ??= 'the connection was closed';
-      this.#enter('down', this.#reason);
-      firstAttemptEnded();
-    });
+    this.#redis.on('close', () => this.#enterDown(this.#reason ?? 'the connection was closed'));
+  }
+
+  #enterDown(reason: string): void {
+    this.#reason = reason;
+    this.#enter('down', reason);
+    this.#firstAttempt.resolve();
   }
 
   #enter(state: 'up' | 'down', reason?: string): void {
@@ -124,8 +183,11 @@ class RedisCache implements Cache {
   }
 }
 
-function connect(url: string, commandTimeout: number): Redis {
-  return new Redis(url, {
+/** Answers have the shapes of RESP 2, which is what the types of the commands say. */
+type LegacyOptions = RedisOptions & { readonly replyMapping?: 'legacy' };
+
+function commonOptions(commandTimeout: number): LegacyOptions {
+  return {
     commandTimeout,
     connectTimeout: CONNECT_TIMEOUT_MS,
     socketTimeout: SILENCE_LIMIT_MS,
@@ -135,9 +197,15 @@ function connect(url: string, commandTimeout: number): Redis {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     retryStrategy: reconnectMs,
-    // After a failover the old primary refuses writes: connect again, to the new one.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
-  });
+    // After a failover the old primary refuses writes: connect again, to the new one. A login that is over needs a new
+    // one; one that is merely refused (WRONGPASS) leaves the login before it as it was.
+    reconnectOnError: ({ message }) => message.startsWith('READONLY') || message.startsWith('NOAUTH'),
+  };
+}
+
+/** Connects when the first credentials are there. The name of the host is what its certificate must say. */
+function loginOptions({ host, port, isTls }: RedisLogin, common: LegacyOptions): LegacyOptions {
+  return { ...common, host, port, lazyConnect: true, ...(isTls && { tls: { servername: host } }) };
 }
 
 function reconnectMs(attempt: number): number {

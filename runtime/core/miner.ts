@@ -38,6 +38,11 @@ export interface Miner {
   readonly dataTopic?: boolean;
   /** Keep one user's messages in order for the topic's subscribers. Default: no sessions. */
   readonly session?: 'per-user';
+  /**
+   * On its way out: nothing fires it any more, what is queued is still mined, and its line may leave the catalog one
+   * deployment later. Default false.
+   */
+  readonly retired?: boolean;
   /** The request for any page of this user's list. */
   request(userId: string): PageRequest;
   /**

@@ -61,6 +61,7 @@ export class Completeness {
   readonly #sends = new Map<string, Send>();
   readonly #settled = new Set<string>();
   readonly #unaudited: EnvelopeRef[] = [];
+  #followsEnvelopes = true;
 
   constructor(deps: { lake: Lake; meter: Meter }) {
     this.#lake = deps.lake;
@@ -72,12 +73,22 @@ export class Completeness {
     this.#meter.count(name, value, { minerName });
   }
 
+  /**
+   * From now on envelopes are not followed, because another process may settle them: `recovered` and `lake` stand still, the
+   * other counters are counted still.
+   */
+  countOnly(): void {
+    this.#followsEnvelopes = false;
+  }
+
   sending(envelope: EnvelopeRef): void {
+    if (!this.#followsEnvelopes) return;
     this.#sends.set(envelope.envelopeId, { envelope, state: 'in-flight' });
   }
 
   acknowledged(envelope: EnvelopeRef): void {
     this.add('sent', envelope.items, envelope.minerName);
+    if (!this.#followsEnvelopes) return;
     const isSettled = this.#sends.get(envelope.envelopeId)?.state === 'settled-early';
     if (isSettled) this.#sends.delete(envelope.envelopeId);
     else this.#sends.set(envelope.envelopeId, { envelope, state: 'acknowledged' });
@@ -98,6 +109,7 @@ export class Completeness {
     trimOldest(this.#settled, SETTLED_REMEMBERED);
     this.add('settled', envelope.items, envelope.minerName);
     this.add('known', known, envelope.minerName);
+    if (!this.#followsEnvelopes) return;
     this.#unaudited.push(envelope);
     const send = this.#sends.get(envelope.envelopeId);
     if (send?.state === 'in-flight') this.#sends.set(envelope.envelopeId, { envelope, state: 'settled-early' });

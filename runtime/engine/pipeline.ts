@@ -11,16 +11,20 @@ import type {
   Depths,
   Digest,
   Handler,
+  IncomingMessage,
   Lake,
   Ledger,
   Log,
   Meter,
   Random,
+  Sealing,
+  Settlement,
   Upstream,
 } from '../ports.ts';
 import type { Settings } from '../settings.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { Completeness } from './completeness.ts';
+import { sendToDeadLetters } from './dead-letter.ts';
 import { Packer } from './deliver.ts';
 import { GoneUsers } from './gone-users.ts';
 import { ingest, ownedOf } from './ingest.ts';
@@ -28,7 +32,7 @@ import { Limits } from './limits.ts';
 import { mine, type MineDeps, RETRIES_LIMIT, RETRY_BACKOFF } from './mine.ts';
 import { Progress } from './progress.ts';
 import { Runs } from './runs.ts';
-import { fire, revive, type ScheduleDeps } from './schedule.ts';
+import { fire, type FiringCount, revive, type ScheduleDeps } from './schedule.ts';
 import { Users } from './users.ts';
 
 /** The ports of a pipeline. */
@@ -36,6 +40,7 @@ export interface PipelineDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly digest: Digest;
+  readonly sealing: Sealing;
   readonly compression: Compression;
   readonly bus: Bus;
   readonly depths: Depths;
@@ -63,6 +68,9 @@ const REDELIVERY_BACKOFF = { firstMs: 50, maxMs: 30_000, jitter: 0.2 };
 /** A silent run whose queue is empty and whom nobody holds is sent again after this long, in ms. */
 const LOST_MESSAGE_MS = 2000;
 
+/** A process that fires nothing hears of no firing: its count of gone users starts anew after this long, in ms. */
+const GONE_WINDOW_MS = 3_600_000;
+
 /** The miners, the ingest and the monitor of one process, over ports. `stop` is idempotent. */
 export class Pipeline {
   readonly completeness: Completeness;
@@ -74,9 +82,11 @@ export class Pipeline {
   readonly #runs: Runs;
   readonly #limits: Limits;
   readonly #gone: GoneUsers;
+  readonly #handlers = new Map<string, Handler>();
   readonly #consumers = new Map<string, Consumer>();
   readonly #lastMoves = new Map<string, { pages: number; atMs: number }>();
   #failure: Error | undefined;
+  #goneSinceMs = Infinity;
   #isStopping = false;
 
   constructor(deps: PipelineDeps, options: PipelineOptions) {
@@ -86,7 +96,11 @@ export class Pipeline {
     this.#options = options;
     this.completeness = new Completeness({ lake, meter });
     this.progress = new Progress(options.miners.map((miner) => miner.name));
-    this.users = new Users({ rows: ledger.users, digest });
+    this.users = new Users({
+      ...{ rows: ledger.users, digest, sealing: deps.sealing },
+      onUnreadable: ({ first, ...left }) =>
+        log.warn('users whose tokens do not open are left out', { ...left, error: textOf(first) }),
+    });
     this.#gone = new GoneUsers({ users: this.users, log });
     this.#runs = new Runs({ rows: ledger.runs, digest });
     this.#checkpoints = new Checkpoints({
@@ -108,30 +122,67 @@ export class Pipeline {
     );
   }
 
+  /**
+   * This process is one of many: a run or an envelope that it has met may end in another one, so it counts what it does and
+   * follows nothing to its end. Called before anything else; `state` and `tick` then know nothing.
+   */
+  joinFleet(): void {
+    this.progress.countOnly();
+    this.completeness.countOnly();
+    this.#goneSinceMs = this.#deps.clock.now();
+  }
+
   startIngest(): void {
-    const { miners, settings } = this.#options;
-    const ttls = new Map(miners.map((miner) => [miner.name, miner.cacheTtlMs]));
-    const deps = {
-      ...this.#deps,
-      queue: INGESTION_QUEUE,
-      checkpoints: this.#checkpoints,
-      completeness: this.completeness,
-      cacheTtlMs: (minerName: string) => ttls.get(minerName) ?? 3_600_000,
-    };
-    this.#consume(INGESTION_QUEUE, settings.ingestConcurrency, (message) => ingest(deps, message));
+    this.#consume(INGESTION_QUEUE, this.#options.settings.ingestConcurrency);
   }
 
   startMining(): void {
     for (const miner of this.#options.miners) {
-      const deps = this.#mineDeps(miner);
-      this.#consume(deps.queue, this.#options.settings.miningConcurrency, (message, lock) => mine(deps, message, lock));
+      this.#consume(routeOf(miner).miningQueue, this.#options.settings.miningConcurrency);
     }
   }
 
-  /** Fires every miner once for the given users. */
+  /**
+   * Handles the messages of a mining queue or of the ingestion queue, for hosts that receive by themselves. Always the same
+   * handler for one queue, because the slices of a miner share a packer.
+   * @throws Error for a queue that no miner of this process has.
+   */
+  handlerOf(queue: string): Handler {
+    const known = this.#handlers.get(queue);
+    if (known !== undefined) return known;
+    const handler = this.#paced(queue, queue === INGESTION_QUEUE ? this.#ingestHandler() : this.#miningHandler(queue));
+    this.#handlers.set(queue, handler);
+    return handler;
+  }
+
+  /** Dead-letters a message for a host that can only complete or abandon it. The host completes the message afterwards. */
+  sendToDeadLetters(
+    queue: string,
+    message: IncomingMessage,
+    why: Extract<Settlement, { kind: 'dead-letter' }>,
+  ): Promise<void> {
+    return sendToDeadLetters(this.#deps, queue, message, why);
+  }
+
+  /** Fires every miner that is not retired once for the given users. */
   async fire(users: () => AsyncIterable<User> | Iterable<User>, userCount: number, signal: AbortSignal): Promise<void> {
     this.#gone.firing(userCount);
-    for (const miner of this.#options.miners) await fire(this.#scheduleDeps(), miner, users(), signal);
+    for (const miner of this.#options.miners) await this.fireMiner(miner.name, users(), signal);
+  }
+
+  /**
+   * Fires one miner once for the given users; a retired one for nobody.
+   * @throws Error for a miner that this process does not have, and what the ledger or the bus throws.
+   */
+  async fireMiner(
+    minerName: string,
+    users: AsyncIterable<User> | Iterable<User>,
+    signal: AbortSignal,
+  ): Promise<FiringCount> {
+    const miner = this.#options.miners.find(({ name }) => name === minerName);
+    if (miner === undefined) throw new Error(`miner ${minerName} is not in the catalog of this process`);
+    if (miner.retired === true) return { started: 0, coalesced: 0, revived: 0, setAside: 0 };
+    return fire(this.#scheduleDeps(), miner, users, signal);
   }
 
   /** One look of the monitor: silent runs are sent again. */
@@ -147,9 +198,34 @@ export class Pipeline {
       if (depth.active + depth.scheduled >= open) continue;
       const isIdle = depth.active + depth.scheduled === 0 && this.#inFlight(queue) === 0;
       const silentForMs = isIdle ? LOST_MESSAGE_MS : settings.reviveAfterMs;
-      const revived = await revive(this.#scheduleDeps(), miner.name, silentForMs);
-      if (revived > 0) this.#deps.log.warn('silent runs were sent again', { minerName: miner.name, revived });
+      await this.#revive(miner, silentForMs);
     }
+  }
+
+  /**
+   * One look of a monitor that has not seen the firings: where a mining queue holds nothing at all, whoever is still live has
+   * lost its message, and is sent again once it has been silent for `reviveAfterMs`. Retired miners too. Runs revived.
+   * Costs one question for a depth per miner, and a scan of the runs of each miner whose queue is empty.
+   * @throws the first error, after every miner had its look.
+   */
+  async watch(): Promise<number> {
+    const failures: unknown[] = [];
+    let revived = 0;
+    for (const miner of this.#options.miners) {
+      try {
+        const depth = await this.#deps.depths.depth(routeOf(miner).miningQueue);
+        if (depth.active + depth.scheduled > 0) continue;
+        revived += await this.#revive(miner, this.#options.settings.reviveAfterMs);
+      } catch (error) {
+        this.#deps.log.warn('the monitor could not look after a miner', {
+          minerName: miner.name,
+          error: textOf(error),
+        });
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+    return revived;
   }
 
   /** What is left: `working`, `drained`, or `stuck` when only dead letters are left of what was sent. */
@@ -185,6 +261,31 @@ export class Pipeline {
     await this.#consumers.get(INGESTION_QUEUE)?.stop(leftMs);
   }
 
+  async #revive(miner: Miner, silentForMs: number): Promise<number> {
+    const revived = await revive(this.#scheduleDeps(), miner.name, silentForMs);
+    if (revived > 0) this.#deps.log.warn('silent runs were sent again', { minerName: miner.name, revived });
+    return revived;
+  }
+
+  #ingestHandler(): Handler {
+    const ttls = new Map(this.#options.miners.map((miner) => [miner.name, miner.cacheTtlMs]));
+    const deps = {
+      ...this.#deps,
+      queue: INGESTION_QUEUE,
+      checkpoints: this.#checkpoints,
+      completeness: this.completeness,
+      cacheTtlMs: (minerName: string) => ttls.get(minerName) ?? 3_600_000,
+    };
+    return (message) => ingest(deps, message);
+  }
+
+  #miningHandler(queue: string): Handler {
+    const miner = this.#options.miners.find((candidate) => routeOf(candidate).miningQueue === queue);
+    if (miner === undefined) throw new Error(`no miner of this process has the queue ${queue}`);
+    const deps = this.#mineDeps(miner);
+    return (message, lock) => mine(deps, message, lock);
+  }
+
   #mineDeps(miner: Miner): MineDeps {
     const { settings, baseUrls, upstreams } = this.#options;
     const route = routeOf(miner);
@@ -208,7 +309,7 @@ export class Pipeline {
       progress: this.progress,
       queue: route.miningQueue,
       isStopping: () => this.#isStopping,
-      onUserGone: (user) => this.#gone.add(user),
+      onUserGone: (user) => this.#userGone(user),
       settings: {
         ...settings,
         retry: RETRY_BACKOFF,
@@ -216,6 +317,15 @@ export class Pipeline {
         later: { firstMs: settings.retryLaterMs, maxMs: settings.retryLaterMs * 30, jitter: 0.5 },
       },
     };
+  }
+
+  #userGone(user: User): Promise<void> {
+    const nowMs = this.#deps.clock.now();
+    if (nowMs - this.#goneSinceMs >= GONE_WINDOW_MS) {
+      this.#goneSinceMs = nowMs;
+      this.#gone.firing(0);
+    }
+    return this.#gone.add(user);
   }
 
   #scheduleDeps(): ScheduleDeps {
@@ -236,11 +346,11 @@ export class Pipeline {
     return this.#consumers.get(queue)?.inFlight() ?? 0;
   }
 
-  #consume(queue: string, concurrency: number, handler: Handler): void {
+  #consume(queue: string, concurrency: number): void {
     const { bus, log } = this.#deps;
     const onError = (error: unknown): void =>
       log.warn('a consumer met an error and goes on', { queue, error: textOf(error) });
-    this.#consumers.set(queue, bus.consume(queue, { concurrency, onError }, this.#paced(queue, handler)));
+    this.#consumers.set(queue, bus.consume(queue, { concurrency, onError }, this.handlerOf(queue)));
   }
 
   /** A handler that throws keeps its message for a while, so that a service that is away does not use up its deliveries. */

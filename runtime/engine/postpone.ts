@@ -1,4 +1,4 @@
-import type { Bus, Clock, Handled, IncomingMessage, Random } from '../ports.ts';
+import type { Bus, Clock, Handled, IncomingMessage, OutgoingMessage, Random } from '../ports.ts';
 
 /** What putting a message back for later needs. */
 export interface Postpone {
@@ -18,16 +18,20 @@ const NEWER_WAIT_MS = 30_000;
  */
 export async function postpone(deps: Postpone, message: IncomingMessage): Promise<Handled> {
   await deps.bus.send(deps.queue, [
-    {
-      messageId: deps.random.uuid(),
-      body: message.body,
-      contentType: message.contentType ?? 'application/octet-stream',
-      properties: plainProperties(message.properties),
-      notBeforeMs: deps.clock.now() + NEWER_WAIT_MS,
-      ...(message.subject === undefined ? {} : { subject: message.subject }),
-    },
+    { ...copyOf(message), messageId: deps.random.uuid(), notBeforeMs: deps.clock.now() + NEWER_WAIT_MS },
   ]);
   return { settlement: { kind: 'complete' } };
+}
+
+/** What of a received message can be sent again, under an id of its own. */
+export function copyOf(message: IncomingMessage): Omit<OutgoingMessage, 'messageId'> {
+  return {
+    body: message.body,
+    contentType: message.contentType ?? 'application/octet-stream',
+    properties: plainProperties(message.properties),
+    ...(message.subject === undefined ? {} : { subject: message.subject }),
+    ...(message.sessionId === undefined ? {} : { sessionId: message.sessionId }),
+  };
 }
 
 function plainProperties(properties: Readonly<Record<string, unknown>>): Record<string, string | number | boolean> {

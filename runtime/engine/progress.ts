@@ -21,13 +21,20 @@ export class Progress {
   readonly #open = new Map<string, Waiting>();
   readonly #setAside = new Map<string, { userId: string; minerName: string; state: string; reason: string }>();
   #firstItemAtMs = 0;
+  #followsRuns = true;
 
   constructor(minerNames: readonly string[]) {
     this.miners = new Map(minerNames.map((name) => [name, { users: 0, usersDone: 0, pages: 0, itemsNew: 0 }]));
   }
 
+  /** From now on runs are not followed, because they may end in another process: pages and items are counted still. */
+  countOnly(): void {
+    this.#followsRuns = false;
+  }
+
   /** A run that this process knows to be live. */
   opened(run: Run, reason: string): void {
+    if (!this.#followsRuns) return;
     const key = keyOf(run);
     if (!this.#open.has(key)) this.#miner(run.minerName).users += 1;
     this.#open.set(key, {
@@ -46,6 +53,7 @@ export class Progress {
 
   /** A run that is over or set aside. */
   ended(run: Run): void {
+    if (!this.#followsRuns) return;
     const miner = this.#miner(run.minerName);
     if (this.#open.delete(keyOf(run))) miner.usersDone += 1;
     this.#setAside.delete(keyOf(run));
@@ -56,6 +64,7 @@ export class Progress {
 
   /** A user who was set aside before this firing and stays so. */
   leftAside(run: Run): void {
+    if (!this.#followsRuns) return;
     this.#miner(run.minerName).users += 1;
     this.#miner(run.minerName).usersDone += 1;
     this.ended(run);

@@ -1,17 +1,14 @@
 import { TableClient } from '@azure/data-tables';
+import type { TokenCredential } from '@azure/identity';
 import { ContainerClient } from '@azure/storage-blob';
 import { openBlobLake } from '../adapters/blob-lake.ts';
 import { openTableLedger } from '../adapters/table-ledger.ts';
+import { LAKE_CONTAINER, LEDGER_TABLES, tableName } from '../core/storage-names.ts';
 import type { Lake, Ledger } from '../ports.ts';
 import { BadInput } from './bad-input.ts';
 
-/** Tables of the ledger, prefixed so that one storage account can hold other tables too. */
-const TABLES = ['items', 'envelopes', 'runs', 'users', 'control'] as const;
-
-const LAKE_CONTAINER = 'lake';
-
 /** What a storage account holds for us. */
-interface AzureStorage {
+export interface AzureStorage {
   readonly ledger: Ledger;
   readonly lake: Lake;
   readonly text: string;
@@ -19,7 +16,7 @@ interface AzureStorage {
 
 /**
  * Ledger on Azure Tables and lake on Azure Blobs, by connection string. Creates the tables and the container when they are
- * missing; the deployed stack creates them itself and uses identities instead.
+ * missing.
  * @throws BadInput when the text is no connection string, or the account does not answer or refuses the key.
  */
 export async function openAzureStorage(connectionString: string): Promise<AzureStorage> {
@@ -28,6 +25,22 @@ export async function openAzureStorage(connectionString: string): Promise<AzureS
   } catch (cause) {
     throw new BadInput(`ADIT_STORAGE_CONNECTION_STRING: ${whyNot(cause)}`, { cause });
   }
+}
+
+/** Tables and container of a deployed stack, which made them, entered with tokens. Asks for nothing yet. */
+export function openEntraStorage(
+  urls: { tablesUrl: string; lakeUrl: string },
+  credential: TokenCredential,
+): AzureStorage {
+  const { tablesUrl, lakeUrl } = urls;
+  const container = new ContainerClient(lakeUrl, credential);
+  return {
+    ledger: openTableLedger({
+      tables: (name, options) => new TableClient(tablesUrl, tableName(name), credential, options),
+    }),
+    lake: openBlobLake({ container }),
+    text: `ledger in Azure Tables, lake in Azure Blobs (${container.accountName})`,
+  };
 }
 
 /** By code: the message of the error may quote the connection string. */
@@ -41,7 +54,7 @@ function whyNot(error: unknown): string {
 async function open(connectionString: string): Promise<AzureStorage> {
   const allowInsecureConnection =
     /\bhttp:\/\/127\.0\.0\.1/.test(connectionString) || connectionString.includes('DefaultEndpointsProtocol=http;');
-  for (const table of TABLES) {
+  for (const table of LEDGER_TABLES) {
     await TableClient.fromConnectionString(connectionString, tableName(table), {
       allowInsecureConnection,
     }).createTable();
@@ -56,8 +69,4 @@ async function open(connectionString: string): Promise<AzureStorage> {
     lake: openBlobLake({ container }),
     text: `ledger in Azure Tables, lake in Azure Blobs (${container.accountName})`,
   };
-}
-
-function tableName(table: string): string {
-  return `adit${table}`;
 }

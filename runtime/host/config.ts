@@ -1,41 +1,42 @@
-import { type Assignment, CONNECTIONS, SETTINGS, variableOf } from '../settings.ts';
+import { type Assignment, type ConnectionName, CONNECTIONS, SETTINGS, variableOf } from '../settings.ts';
+
+/** Variables of a process, or what stands for them: the settings of a function app, the outputs of a stack. */
+export type Variables = Readonly<Record<string, string | undefined>>;
+
+/** The connections that are there, by their names in `CONNECTIONS`. An empty variable counts as absent. */
+export type Connections = { readonly [Name in ConnectionName]?: string };
 
 /** What the environment says. The only place that reads it. */
-export interface Environment {
+export interface Environment extends Connections {
   /** Settings from `ADIT_*` variables. */
   readonly assignments: readonly Assignment[];
-  /** `ADIT_*` variables that name no setting. */
+  /** `ADIT_*` variables that name neither a setting nor a connection. */
   readonly unknown: readonly string[];
-  /** A Redis that is there already. A secret. */
-  readonly redisUrl: string | undefined;
-  /** Connection string of a storage account instead of SQLite and a folder. A secret. */
-  readonly storage: string | undefined;
-  /** File descriptor that is told about phases. */
-  readonly phaseFd: number | undefined;
 }
 
-/** Reads the environment by the tables of `settings.ts`. */
-export function readEnvironment(variables: Readonly<Record<string, string | undefined>> = process.env): Environment {
+/** The variables of this process. */
+export function processVariables(): Variables {
+  return process.env;
+}
+
+/** Reads variables, by default those of this process, by the tables of `settings.ts`. */
+export function readEnvironment(variables: Variables = processVariables()): Environment {
   const names = new Map(Object.keys(SETTINGS).map((name) => [variableOf(name), name]));
-  const connections = new Set<string>(Object.values(CONNECTIONS).map(({ variable }) => variable));
+  const connections = new Map<string, string>(
+    Object.entries(CONNECTIONS).map(([name, { variable }]) => [variable, name]),
+  );
   const assignments: Assignment[] = [];
   const unknown: string[] = [];
+  const found: { [Name in ConnectionName]?: string } = {};
   for (const [variable, text] of Object.entries(variables)) {
-    if (text === undefined || !variable.startsWith('ADIT_') || connections.has(variable)) continue;
-    const name = names.get(variable);
-    if (name === undefined) unknown.push(variable);
-    else assignments.push({ name, text, origin: variable });
+    const connection = connections.get(variable) as ConnectionName | undefined;
+    if (text === undefined || (connection !== undefined && text === '')) continue;
+    if (connection !== undefined) found[connection] = text;
+    else if (variable.startsWith('ADIT_')) {
+      const name = names.get(variable);
+      if (name === undefined) unknown.push(variable);
+      else assignments.push({ name, text, origin: variable });
+    }
   }
-  const connection = (name: keyof typeof CONNECTIONS): string | undefined => {
-    const text = variables[CONNECTIONS[name].variable];
-    return text === '' ? undefined : text;
-  };
-  const phaseFd = connection('phaseFd');
-  return {
-    assignments,
-    unknown,
-    redisUrl: connection('redisUrl'),
-    storage: connection('storage'),
-    phaseFd: phaseFd === undefined ? undefined : Number(phaseFd),
-  };
+  return { ...found, assignments, unknown };
 }

@@ -1,20 +1,14 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { brotli } from '../adapters/compression.ts';
 import { fenceCache } from '../adapters/fenced-cache.ts';
 import { openFileLake } from '../adapters/file-lake.ts';
 import { openMemoryCache } from '../adapters/memory-cache.ts';
 import { openFileLog } from '../adapters/pino-log.ts';
 import { openRedisCache } from '../adapters/redis-cache.ts';
-import { openServiceBusDepths } from '../adapters/service-bus-depths.ts';
-import { openServiceBus } from '../adapters/service-bus.ts';
 import { openSqliteLedger } from '../adapters/sqlite-ledger.ts';
-import { sha256Digest, systemClock, systemRandom } from '../adapters/system.ts';
-import { openUndiciUpstream } from '../adapters/undici-upstream.ts';
-import { miners, upstreams } from '../catalog.ts';
-import type { Miner } from '../core/miner.ts';
+import { systemRandom } from '../adapters/system.ts';
+import { miners } from '../catalog.ts';
 import { entitiesOf } from '../core/route.ts';
-import { Pipeline } from '../engine/pipeline.ts';
 import { startRedis } from '../local/redis.ts';
 import { openStateFolder } from '../local/state-folder.ts';
 import type { Cache, Lake, Ledger, Log } from '../ports.ts';
@@ -22,9 +16,12 @@ import type { Settings } from '../settings.ts';
 import { openAzureStorage } from './azure-storage.ts';
 import { BadInput } from './bad-input.ts';
 import { type ChildEnd, JOURNAL_LOST_EXIT, startChild } from './child.ts';
+import { redisUrlMistake } from './cloud-config.ts';
 import type { Environment } from './config.ts';
-import { tracePhases } from './phase-trace.ts';
+import type { Place } from './place.ts';
 import { releaseAll, type Release } from './release.ts';
+import { openHomeSealing } from './sealing-keys.ts';
+import { openWires } from './wires.ts';
 
 export interface HomeOptions {
   readonly state: string;
@@ -32,30 +29,11 @@ export interface HomeOptions {
   readonly environment: Environment;
 }
 
-/** What runs where, for the first screen. */
-export interface HomeFacts {
-  readonly stateDir: string;
-  readonly broker: string;
-  readonly cache: string;
-  readonly storage: string;
-  readonly logFile: string;
-}
-
-/** The cloud on this machine, before anything is mined. `close` is idempotent and leaves nothing running. */
-export interface Home {
-  readonly facts: HomeFacts;
-  readonly lake: Lake;
-  openPipeline(miners: readonly Miner[], baseUrls: Readonly<Record<string, string>>): Pipeline;
-  /** Why nothing can go on, for example a broker that has ended; undefined while all is well. */
-  failure(): Error | undefined;
-  close(): Promise<void>;
-}
-
 /** Digits of a UUID that tell the processes on one Redis apart for as long as their facts last. */
 const FENCE_DIGITS = 13;
 
 /** Starts broker and Redis, opens ledger and lake. @throws BadInput, StateFolderError */
-export async function openHome(options: HomeOptions): Promise<Home> {
+export async function openHome(options: HomeOptions): Promise<Place> {
   const releases: Release[] = [];
   try {
     return await open(options, releases);
@@ -65,13 +43,14 @@ export async function openHome(options: HomeOptions): Promise<Home> {
   }
 }
 
-async function open(options: HomeOptions, releases: Release[]): Promise<Home> {
+async function open(options: HomeOptions, releases: Release[]): Promise<Place> {
   const { settings, environment } = options;
   const folder = await openStateFolder(options.state);
   releases.push(() => folder.close());
   const logFile = join(folder.dir, 'adit.log');
   const log = openFileLog(logFile);
   releases.push(async () => log.close());
+  const sealing = await openHomeSealing(folder.dir, environment);
   const storage = await openStorage(folder.dir, environment);
   releases.push(() => storage.ledger.close());
   const starting = [
@@ -83,29 +62,18 @@ async function open(options: HomeOptions, releases: Release[]): Promise<Home> {
   const [broker, cache] = await Promise.all(starting);
   let brokerFailure: Error | undefined;
   void broker.ended.then((end) => (brokerFailure = brokerEnded(end, logFile)));
-  const connect = { connectionString: String(broker.ready['connectionString']) };
-  const ports = openWires(settings, connect, environment, log, releases);
-  const openPipeline: Home['openPipeline'] = (chosen, baseUrls) =>
-    new Pipeline(
-      {
-        ...ports,
-        ...storage,
-        log,
-        clock: systemClock,
-        random: systemRandom,
-        digest: sha256Digest,
-        compression: brotli,
-        depths: openServiceBusDepths({ connect }),
-        tiers: cache.tiers,
-        meter: { count: () => undefined },
-      },
-      {
-        miners: chosen,
-        upstreams,
-        settings,
-        baseUrls,
-      },
-    );
+  const openPipeline = openWires(
+    {
+      ...storage,
+      sealing,
+      settings,
+      log,
+      connect: { connectionString: String(broker.ready['connectionString']) },
+      tiers: cache.tiers,
+      phaseFd: environment.phaseFd,
+    },
+    releases,
+  );
   return {
     facts: {
       stateDir: folder.dir,
@@ -113,6 +81,7 @@ async function open(options: HomeOptions, releases: Release[]): Promise<Home> {
       cache: cache.text,
       storage: storage.text,
       logFile,
+      look: `npm run -s adit -- export --state ${folder.dir} | head`,
     },
     lake: storage.lake,
     openPipeline,
@@ -139,28 +108,6 @@ async function startBroker(stateDir: string, settings: Settings, releases: Relea
   });
   releases.push(() => broker.stop());
   return broker;
-}
-
-/** HTTP client and bus, with their phases told to a crash test that asks for it. */
-function openWires(
-  settings: Settings,
-  connect: { connectionString: string },
-  environment: Environment,
-  log: Log,
-  releases: Release[],
-): ReturnType<typeof tracePhases> {
-  const plain = {
-    upstream: openUndiciUpstream({ connections: settings.upstreamConcurrency }),
-    bus: openServiceBus({
-      connect,
-      clock: systemClock,
-      random: systemRandom,
-      onEvent: (event) => log.warn('service bus client', { ...event }),
-    }),
-  };
-  releases.push(() => plain.upstream.close());
-  releases.push(() => plain.bus.close());
-  return environment.phaseFd === undefined ? plain : tracePhases(environment.phaseFd, plain);
 }
 
 async function openStorage(
@@ -207,8 +154,6 @@ async function openCache(
 
 /** The address holds a password, so the message does not repeat it. */
 function checkRedisUrl(text: string): void {
-  if (['redis:', 'rediss:'].includes(URL.parse(text)?.protocol ?? '')) return;
-  throw new BadInput(
-    'REDIS_URL must be a redis:// or rediss:// URL, for example redis://127.0.0.1:6379. Next: correct it, or unset it',
-  );
+  const mistake = redisUrlMistake(text);
+  if (mistake !== undefined) throw new BadInput(`${mistake}. Next: correct it, or unset it`);
 }

@@ -1,7 +1,15 @@
 import { Command, CommanderError, Option } from 'commander';
 import { miners, upstreams } from '../catalog.ts';
 import { parseDuration } from '../core/duration.ts';
-import { type Assignment, CONNECTIONS, readSettings, SETTINGS, type Settings, variableOf } from '../settings.ts';
+import {
+  type Assignment,
+  type ConnectionName,
+  CONNECTIONS,
+  readSettings,
+  SETTINGS,
+  type Settings,
+  variableOf,
+} from '../settings.ts';
 import { BadInput } from './bad-input.ts';
 import type { Environment } from './config.ts';
 
@@ -21,7 +29,14 @@ export interface StartOptions {
   readonly usersFile: string | undefined;
   readonly state: string;
   readonly maxWaitMs: number;
+  /** Of this machine, or with `stack` what the cloud has by default: the stack itself has the last word. */
   readonly settings: Settings;
+  /** What the person set on the command line. */
+  readonly overrides: readonly Assignment[];
+  /** Name of the deployed stack to mine into; undefined: this machine. */
+  readonly stack: string | undefined;
+  /** Mine although the functions of the stack are at work. */
+  readonly isBeside: boolean;
 }
 
 interface Flags {
@@ -37,7 +52,14 @@ interface Flags {
   state?: string;
   maxWait: string;
   set: readonly string[];
+  beside: boolean;
 }
+
+/** What only the simulator or a server of one's own needs; a stack names its upstreams itself. */
+const HOME_ONLY_FLAGS = ['users', 'seed', 'scenario', 'upstream'] as const;
+
+/** What may be set beside ADIT_STACK: secrets that a stack does not tell, and what is no setting of the stack. */
+const BESIDE_STACK: ReadonlySet<string> = new Set<ConnectionName>(['stack', 'redisUrl', 'sealingKeys', 'phaseFd']);
 
 /** Where the state of `npm start` lives when `--state` does not say. */
 export const STATE_FOLDER_DEFAULT = '.adit/home';
@@ -50,20 +72,20 @@ const USERS_LIMIT = 1_000_000;
  * @throws BadInput with every mistake at once. Undefined: help was asked for and printed.
  */
 export function readStartOptions(args: readonly string[], environment: Environment): StartOptions | undefined {
-  const flags = parseFlags(args);
-  if (flags === undefined) return undefined;
+  const parsed = parseFlags(args);
+  if (parsed === undefined) return undefined;
+  const { flags, given } = parsed;
+  const { stack } = environment;
   const errors: string[] = [];
-  const assignments: Assignment[] = [...environment.assignments];
-  for (const text of flags.set) {
-    const at = text.indexOf('=');
-    if (at < 1)
-      errors.push(`--set must be name=value, got ${JSON.stringify(text)}. Example: --set userCallsPerSecond=1`);
-    else assignments.push({ name: text.slice(0, at), text: text.slice(at + 1), origin: '--set' });
-  }
+  const overrides = readOverrides(flags.set, errors);
   for (const variable of environment.unknown) {
     errors.push(`${variable}: there is no such setting. Next: npm start -- --help lists them`);
   }
-  const read = readSettings('home', assignments);
+  errors.push(...placeErrors(environment, given));
+  const read =
+    stack === undefined
+      ? readSettings('home', [...environment.assignments, ...overrides])
+      : readSettings('cloud', overrides);
   if (!read.ok) errors.push(...read.errors);
   const users = wholeNumber('--users', flags.users, 1, USERS_LIMIT, errors);
   const seed = wholeNumber('--seed', flags.seed, 0, 2 ** 31 - 1, errors);
@@ -73,26 +95,54 @@ export function readStartOptions(args: readonly string[], environment: Environme
   const upstreamUrls = readUpstreams(flags.upstream, errors);
   errors.push(...minerErrors(flags.miner));
   if (errors.length > 0 || !read.ok || maxWaitMs === undefined) throw new BadInput(errors.join('\n'));
+  const { once, json, strict, scenario, usersFile, miner: minerNames, beside: isBeside } = flags;
   return {
-    once: flags.once,
-    json: flags.json,
-    strict: flags.strict,
-    users,
-    seed,
-    scenario: flags.scenario,
-    upstreamUrls,
-    minerNames: flags.miner,
-    usersFile: flags.usersFile,
-    state: flags.state ?? STATE_FOLDER_DEFAULT,
-    maxWaitMs,
+    ...{ once, json, strict, scenario, usersFile, minerNames, isBeside },
+    ...{ users, seed, upstreamUrls, maxWaitMs, overrides, stack },
+    state: flags.state ?? stateFolderOf(stack),
     settings: read.settings,
   };
 }
 
-function parseFlags(args: readonly string[]): Flags | undefined {
+function readOverrides(texts: readonly string[], errors: string[]): readonly Assignment[] {
+  const overrides: Assignment[] = [];
+  for (const text of texts) {
+    const at = text.indexOf('=');
+    if (at < 1)
+      errors.push(`--set must be name=value, got ${JSON.stringify(text)}. Example: --set userCallsPerSecond=1`);
+    else overrides.push({ name: text.slice(0, at), text: text.slice(at + 1), origin: '--set' });
+  }
+  return overrides;
+}
+
+/** With a stack, everything but the person's own choices comes from the stack; without one, nothing is beside anything. */
+function placeErrors(environment: Environment, given: ReadonlySet<string>): readonly string[] {
+  if (environment.stack === undefined) {
+    return given.has('beside')
+      ? ['--beside is for a deployed stack. Example: ADIT_STACK=dev npm start -- --beside']
+      : [];
+  }
+  const flags = HOME_ONLY_FLAGS.filter((flag) => given.has(flag)).map(
+    (flag) => `--${flag} is for this machine, and ADIT_STACK mines into a deployed stack. Next: leave one of them out`,
+  );
+  const settings = environment.assignments.map(
+    ({ name, origin }) =>
+      `${origin} is set beside ADIT_STACK, which has its own. Next: unset it, or say --set ${name}=...`,
+  );
+  const connections = Object.entries(CONNECTIONS)
+    .filter(([name]) => environment[name as ConnectionName] !== undefined && !BESIDE_STACK.has(name))
+    .map(([, { variable }]) => `${variable} is set beside ADIT_STACK, which has its own. Next: unset one of them`);
+  return [...flags, ...settings, ...connections];
+}
+
+function stateFolderOf(stack: string | undefined): string {
+  return stack === undefined ? STATE_FOLDER_DEFAULT : `.adit/stack-${stack.replaceAll(/[^\w.-]/g, '-')}`;
+}
+
+function parseFlags(args: readonly string[]): { flags: Flags; given: ReadonlySet<string> } | undefined {
   const command = new Command('npm start --')
     .description(
-      'Mines every user of an upstream into a lake on this machine. Without --upstream it brings its own simulated one.',
+      'Mines every user of an upstream into a lake on this machine. Without --upstream it brings its own simulated one. With ADIT_STACK=dev it mines into that deployed stack.',
     )
     .option('--once', 'fire every miner once, end when all runs are in the lake, check completeness', false)
     .option('--json', 'last line on stdout is one JSON object; progress goes to stderr', false)
@@ -108,6 +158,7 @@ function parseFlags(args: readonly string[]): Flags | undefined {
     .addOption(new Option('--miner <name>', 'only this data type; repeatable').default([], 'all').argParser(collect))
     .option('--users-file <file>', 'NDJSON file of the users to mine; without it the imported users')
     .option('--state <dir>', `folder of broker, ledger and lake (default ${STATE_FOLDER_DEFAULT})`)
+    .option('--beside', 'with ADIT_STACK: mine although the functions of the stack are at work', false)
     .option('--max-wait <time>', 'with --once: give up after this time', '10m')
     .addOption(
       new Option('--set <name=value>', 'override a setting; repeatable').default([], 'none').argParser(collect),
@@ -117,7 +168,9 @@ function parseFlags(args: readonly string[]): Flags | undefined {
     .exitOverride()
     .configureOutput({ writeErr: () => undefined, outputError: () => undefined });
   try {
-    return command.parse([...args], { from: 'user' }).opts<Flags & Record<string, unknown>>();
+    const flags = command.parse([...args], { from: 'user' }).opts<Flags & Record<string, unknown>>();
+    const given = Object.keys(flags).filter((name) => command.getOptionValueSource(name) === 'cli');
+    return { flags, given: new Set(given) };
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return undefined;

@@ -2,7 +2,7 @@ import { styleText } from 'node:util';
 import { durationText } from '../core/duration.ts';
 import { type Counters, equationsOf } from '../engine/completeness.ts';
 import type { Progress } from '../engine/progress.ts';
-import type { HomeFacts } from './home.ts';
+import type { PlaceFacts } from './place.ts';
 
 /** Time between two looks at the progress, on a terminal and piped, in ms. */
 const TERMINAL_EVERY_MS = 250;
@@ -80,7 +80,7 @@ function progressText(progress: Progress): string {
 }
 
 /** What runs where, and how to look at the result. */
-export function factsText(facts: HomeFacts, upstream: string): string {
+export function factsText(facts: PlaceFacts, upstream: string): string {
   const rows: readonly (readonly [string, string])[] = [
     ['upstream', upstream],
     ['broker', facts.broker],
@@ -88,7 +88,7 @@ export function factsText(facts: HomeFacts, upstream: string): string {
     ['storage', facts.storage],
     ['state', facts.stateDir],
     ['log', facts.logFile],
-    ['look', `npm run -s adit -- export --state ${facts.stateDir} | head`],
+    ['look', facts.look],
   ];
   return rows.map(([name, text]) => `  ${styleText('dim', name.padEnd(9), ON_STDERR)} ${text}`).join('\n');
 }

@@ -3,8 +3,8 @@ import { equationsOf } from '../engine/completeness.ts';
 import type { Pipeline } from '../engine/pipeline.ts';
 import type { Waiting } from '../engine/progress.ts';
 import { EXIT } from './bad-input.ts';
-import type { Home } from './home.ts';
 import type { StartOptions } from './options.ts';
+import type { Place } from './place.ts';
 import { listText, type OnceResult, type Reporter, resultText } from './report.ts';
 import type { Source, Targets } from './source.ts';
 import { compareWithTruth } from './truth.ts';
@@ -31,7 +31,7 @@ export class Session {
   readonly #reporter: Reporter;
   readonly #stop: AbortSignal;
   readonly #startedAtMs = Date.now();
-  readonly #home: Home;
+  readonly #place: Place;
   #lastTickMs = 0;
   #nextFiringMs = 0;
 
@@ -41,9 +41,9 @@ export class Session {
     targets: Targets,
     reporter: Reporter,
     stop: AbortSignal,
-    home: Home,
+    place: Place,
   ) {
-    this.#home = home;
+    this.#place = place;
     this.#options = options;
     this.#pipeline = pipeline;
     this.#targets = targets;
@@ -64,7 +64,7 @@ export class Session {
     await this.#pipeline.completeness.audit();
     const result = this.#result();
     const isJudged = source.simulatorUrl !== undefined && end === 'drained';
-    const truth = isJudged ? await compareWithTruth(source.simulatorUrl, this.#home.lake, sha256Digest) : {};
+    const truth = isJudged ? await compareWithTruth(source.simulatorUrl, this.#place.lake, sha256Digest) : {};
     return this.#conclude(end, { ...result, ...truth });
   }
 
@@ -87,7 +87,7 @@ export class Session {
 
   async close(): Promise<void> {
     this.#reporter.stop();
-    const hasFailed = (this.#pipeline.failure() ?? this.#home.failure()) !== undefined;
+    const hasFailed = (this.#pipeline.failure() ?? this.#place.failure()) !== undefined;
     await this.#pipeline.stop(hasFailed ? FAILED_GRACE_MS : this.#options.settings.stopGraceMs);
   }
 
@@ -129,7 +129,7 @@ export class Session {
 
   /** @throws what waiting does not cure. */
   #throwIfFailed(): void {
-    const failure = this.#pipeline.failure() ?? this.#home.failure();
+    const failure = this.#pipeline.failure() ?? this.#place.failure();
     if (failure !== undefined) throw failure;
   }
 
@@ -162,7 +162,7 @@ export class Session {
     this.#reporter.line(resultText(result));
     const aside = progress.setAsideList();
     if (aside.length > 0) this.#reporter.line(listText(aside));
-    const early = whyEarly(end, waiting, this.#home.facts.logFile);
+    const early = whyEarly(end, waiting, this.#place.facts.logFile);
     if (early !== undefined) this.#reporter.line(early);
     if (this.#options.json) {
       const more =

@@ -3,7 +3,6 @@ import type { Miner, User } from '../core/miner.ts';
 import type { Pipeline } from '../engine/pipeline.ts';
 import { BadInput } from './bad-input.ts';
 import { startChild } from './child.ts';
-import type { Home } from './home.ts';
 import type { StartOptions } from './options.ts';
 import { probeUpstream } from './probe.ts';
 import type { Release } from './release.ts';
@@ -22,13 +21,17 @@ export interface Source {
   readonly simulatorUrl: string | undefined;
   /** Undefined: the imported users. */
   readonly users: readonly User[] | undefined;
+  /** Command that imports users, for when there are none. */
+  readonly importCommand: string;
 }
+
+const IMPORT_COMMAND = 'npm start -- --upstream URL --users-file FILE, or npm run adit -- users import FILE';
 
 /** The servers that were named, or a simulator of our own. @throws BadInput */
 export async function openSource(
   options: StartOptions,
   users: readonly User[] | undefined,
-  home: Home,
+  stateDir: string,
   releases: Release[],
 ): Promise<Source> {
   const { upstreamUrls } = options;
@@ -37,14 +40,20 @@ export async function openSource(
     const baseUrls = Object.fromEntries(
       named.filter((entry): entry is readonly [string, string] => entry[1] !== undefined),
     );
-    return { baseUrls, text: [...new Set(Object.values(baseUrls))].join(', '), simulatorUrl: undefined, users };
+    return {
+      baseUrls,
+      text: [...new Set(Object.values(baseUrls))].join(', '),
+      simulatorUrl: undefined,
+      users,
+      importCommand: IMPORT_COMMAND,
+    };
   }
   const simulator = await startChild('simulator', 'local/upstream/main.ts', {
     port: options.settings.simulatorPort,
     seed: options.seed,
     users: options.users,
     scenario: options.scenario,
-    usersFile: `${home.facts.stateDir}/simulated-users.ndjson`,
+    usersFile: `${stateDir}/simulated-users.ndjson`,
   });
   releases.push(() => simulator.stop());
   const { url, usersFile } = simulator.ready as { url: string; usersFile: string };
@@ -53,6 +62,7 @@ export async function openSource(
     text: `a simulated upstream (seed ${options.seed}, scenario ${options.scenario})`,
     simulatorUrl: url,
     users: users ?? (await readUsersFile(usersFile)),
+    importCommand: IMPORT_COMMAND,
   };
 }
 
@@ -92,9 +102,7 @@ export async function targetsOf(pipeline: Pipeline, source: Source): Promise<Tar
     sample ??= user;
   }
   if (count === 0) {
-    throw new BadInput(
-      'there is no active user to mine. Next: npm start -- --upstream URL --users-file FILE, or npm run adit -- users import FILE',
-    );
+    throw new BadInput(`there is no active user to mine. Next: ${source.importCommand}`);
   }
   return { count, sample, users: () => pipeline.users.list(), save: async () => undefined };
 }

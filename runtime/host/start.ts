@@ -1,3 +1,4 @@
+import { SealingError } from '../core/key-ring.ts';
 import { isDiskFull } from '../engine/pipeline.ts';
 import { StateFolderError } from '../local/state-folder.ts';
 import { BadInput, EXIT } from './bad-input.ts';
@@ -35,7 +36,8 @@ export function explain(error: unknown): number {
 }
 
 function messageFor(error: unknown): string | undefined {
-  if (error instanceof BadInput || error instanceof StateFolderError) return error.message;
+  if (error instanceof BadInput || error instanceof StateFolderError || error instanceof SealingError)
+    return error.message;
   if (!isDiskFull(error)) return undefined;
   return `${error.message}\nNext: free some space, or use a folder on another disk: npm start -- --state DIR. Nothing is lost; the same command goes on.`;
 }

@@ -1,64 +1,143 @@
+import type { TokenCredential } from '@azure/identity';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSqliteLedger } from '../adapters/sqlite-ledger.ts';
-import { sha256Digest } from '../adapters/system.ts';
+import { sha256Digest, systemClock, systemRandom } from '../adapters/system.ts';
 import type { User } from '../core/miner.ts';
-import { Users } from '../engine/users.ts';
+import { type UserEntry, Users } from '../engine/users.ts';
 import { openStateFolder } from '../local/state-folder.ts';
-import type { Ledger } from '../ports.ts';
-import { openAzureStorage } from './azure-storage.ts';
+import type { Ledger, Sealing } from '../ports.ts';
+import { openAzureStorage, openEntraStorage } from './azure-storage.ts';
+import { BadInput } from './bad-input.ts';
+import { readCloud } from './cloud-config.ts';
 import type { Environment } from './config.ts';
+import { releaseAll, type Release } from './release.ts';
+import { rotateKey, type Rotation, type RotationOptions } from './rotate-key.ts';
+import { cloudKeys, homeKeys, type KeySource, openSealing } from './sealing-keys.ts';
+import { readStackOutputs } from './stack-outputs.ts';
 import { readUsersFile } from './users-file.ts';
 
-/** Adds or replaces the users of a file. All bad lines are named, and then nothing is imported. */
-export async function importUsers(state: string, file: string, environment: Environment): Promise<number> {
+/** Whose users: those of a state folder, or of a deployed stack. */
+export interface UsersPlace {
+  readonly state: string;
+  /** Name of the stack; undefined = the state folder. */
+  readonly stack: string | undefined;
+  readonly environment: Environment;
+}
+
+/** Tells how many users are done, of how many. */
+export type UsersProgress = (done: number, total: number) => void;
+
+/** Adds or replaces the users of a file. All bad lines are named, and then nothing is imported. How many they are. */
+export async function importUsers(place: UsersPlace, file: string, onProgress: UsersProgress): Promise<number> {
   const users = await readUsersFile(file);
-  await withUsers(state, environment, (table) => table.import(users));
+  await withUsers(place, ({ table }) => table.import(users, (done) => onProgress(done, users.length)));
   return users.length;
 }
 
-/** Users without their secrets. */
-export async function listUsers(
-  state: string,
-  environment: Environment,
-): Promise<readonly Pick<User, 'userId' | 'status'>[]> {
-  if (environment.storage === undefined && !existsSync(join(state, 'ledger.db'))) return [];
-  const users: Pick<User, 'userId' | 'status'>[] = [];
-  await withUsers(state, environment, async (table) => {
-    for await (const { userId, status } of table.list()) users.push({ userId, status });
+/** Users without their secrets, in the order of their ids. */
+export async function listUsers(place: UsersPlace): Promise<readonly Pick<User, 'userId' | 'status'>[]> {
+  if (isNowhere(place)) return [];
+  const users: Pick<UserEntry, 'userId' | 'status'>[] = [];
+  await withUsers(place, async ({ table }) => {
+    for await (const { userId, status } of table.entries()) users.push({ userId, status });
   });
   return users.toSorted((left, right) => (left.userId < right.userId ? -1 : 1));
 }
 
 /** Removes one user, or all users of a file. What was mined stays. How many there were. */
-export async function removeUsers(state: string, fileOrUser: string, environment: Environment): Promise<number> {
+export async function removeUsers(place: UsersPlace, fileOrUser: string, onProgress: UsersProgress): Promise<number> {
   const userIds = existsSync(fileOrUser) ? (await readUsersFile(fileOrUser)).map((user) => user.userId) : [fileOrUser];
-  let removed = 0;
-  await withUsers(state, environment, async (table) => {
-    for (const userId of userIds) removed += (await table.remove(userId)) ? 1 : 0;
-  });
-  return removed;
+  return withUsers(place, ({ table }) => table.removeAll(userIds, (done) => onProgress(done, userIds.length)));
 }
 
-async function withUsers(
-  state: string,
-  environment: Environment,
-  work: (users: Users) => Promise<void>,
-): Promise<void> {
-  const folder = await openStateFolder(state);
+/** Seals every user with a new key. @throws BadInput */
+export async function rotateUsersKey(place: UsersPlace, options: RotationOptions): Promise<Rotation> {
+  if (isNowhere(place))
+    throw new BadInput(`there are no users in ${place.state}. Next: npm run adit -- users import FILE`);
+  return withUsers(place, ({ ledger, keys }) =>
+    rotateKey(
+      {
+        ...{ users: ledger.users, control: ledger.control, keys: keys() },
+        ...{ digest: sha256Digest, clock: systemClock, random: systemRandom },
+      },
+      options,
+    ),
+  );
+}
+
+/** An opened users table. `keys` are looked for when they are needed: a list needs none. */
+interface OpenedUsers {
+  readonly ledger: Ledger;
+  readonly table: Users;
+  readonly keys: () => KeySource;
+}
+
+/** Nobody has been here yet, and looking must not make a folder. */
+function isNowhere({ stack, environment, state }: UsersPlace): boolean {
+  return stack === undefined && environment.storage === undefined && !existsSync(join(state, 'ledger.db'));
+}
+
+async function withUsers<T>(place: UsersPlace, work: (users: OpenedUsers) => Promise<T>): Promise<T> {
+  const releases: Release[] = [];
   try {
-    const ledger = await openLedger(folder.dir, environment);
-    try {
-      await work(new Users({ rows: ledger.users, digest: sha256Digest }));
-    } finally {
-      await ledger.close();
-    }
+    const { stack } = place;
+    const { ledger, keys } = await (stack === undefined ? openHome(place, releases) : openStack(stack));
+    releases.push(() => ledger.close());
+    const table = new Users({ rows: ledger.users, digest: sha256Digest, sealing: sealingWhenNeeded(keys) });
+    return await work({ ledger, table, keys });
+  } catch (error) {
+    throw refusalOf(error) ?? error;
   } finally {
-    await folder.close();
+    await releaseAll(releases);
   }
 }
 
-async function openLedger(dir: string, environment: Environment): Promise<Ledger> {
-  if (environment.storage === undefined) return openSqliteLedger({ file: join(dir, 'ledger.db') });
-  return (await openAzureStorage(environment.storage)).ledger;
+type Opened = Pick<OpenedUsers, 'ledger' | 'keys'>;
+
+async function openHome({ state, environment }: UsersPlace, releases: Release[]): Promise<Opened> {
+  const folder = await openStateFolder(state);
+  releases.push(() => folder.close());
+  const { dir } = folder;
+  const { storage } = environment;
+  const ledger =
+    storage === undefined
+      ? openSqliteLedger({ file: join(dir, 'ledger.db') })
+      : (await openAzureStorage(storage)).ledger;
+  return { ledger, keys: () => homeKeys(dir, environment) };
+}
+
+/** By the outputs of the stack alone, as the person at the keyboard. */
+async function openStack(stack: string): Promise<Opened> {
+  const { settings } = await readStackOutputs(stack);
+  const { storage, environment } = readCloud(settings, { next: `pulumi up -s ${stack}` });
+  let login: Promise<TokenCredential> | undefined;
+  // Loading the library of the logins takes longer than all the rest, and an emulator needs none.
+  const credential = (): Promise<TokenCredential> =>
+    (login ??= import('./person-login.ts').then(({ personLogin }) => personLogin()));
+  const { ledger } =
+    'connectionString' in storage
+      ? await openAzureStorage(storage.connectionString)
+      : openEntraStorage(storage, await credential());
+  return { ledger, keys: () => cloudKeys({ ...environment, credential }) };
+}
+
+/** What a storage account answers to somebody who has no role there. */
+function refusalOf(error: unknown): BadInput | undefined {
+  const { statusCode } = error as { statusCode?: number };
+  if (statusCode !== 401 && statusCode !== 403) return undefined;
+  return new BadInput(
+    `the users table is not open to this login (${statusCode}). Next: have the role "Storage Table Data Contributor" on the stack's storage account; a dev stack gives it to its developers: pulumi config set --path 'developers[0]' <object id>, then pulumi up`,
+    { cause: error },
+  );
+}
+
+/** A command is short, but a large import is not: the keys are confirmed again while it runs. */
+function sealingWhenNeeded(keys: () => KeySource): Sealing {
+  let opened: Promise<Sealing> | undefined;
+  const sealing = (): Promise<Sealing> => (opened ??= openSealing(keys()));
+  return {
+    seal: async (...parts) => (await sealing()).seal(...parts),
+    open: async (...parts) => (await sealing()).open(...parts),
+  };
 }

@@ -12,6 +12,10 @@ const UNUSABLE = /[\p{Cc}\p{Cs}]/u;
 /** What an HTTP header can carry everywhere. */
 const HEADER_TEXT = /^[\x20-\x7e]+$/;
 
+/** Servers take headers of 8 to 32 KB in all, and a row has to hold both sealed. */
+const TOKEN_LIMIT = 16_384;
+const PROXY_LIMIT = 4_096;
+
 const userLine = z.strictObject({
   userId: z
     .string()
@@ -19,9 +23,10 @@ const userLine = z.strictObject({
     .max(256)
     .refine((userId) => !PATH_STEP.test(userId), 'must not be . or ..')
     .refine((userId) => !UNUSABLE.test(userId), 'must have no control characters and no lone surrogates'),
-  accessToken: z.string().min(1).regex(HEADER_TEXT, 'must be printable ASCII: it travels in a header'),
+  accessToken: z.string().min(1).max(TOKEN_LIMIT).regex(HEADER_TEXT, 'must be printable ASCII: it travels in a header'),
   proxyUrl: z
     .url({ protocol: /^https?$/ })
+    .max(PROXY_LIMIT)
     .nullable()
     .default(null),
   status: z.enum(['active', 'inactive']).default('active'),

@@ -5,7 +5,7 @@ import { readEnvironment } from '../host/config.ts';
 import { exportLake } from '../host/export-lake.ts';
 import { STATE_FOLDER_DEFAULT } from '../host/options.ts';
 import { explain } from '../host/start.ts';
-import { importUsers, listUsers, removeUsers } from '../host/users-command.ts';
+import { addUsers } from './users.ts';
 
 interface StateFlag {
   readonly state: string;
@@ -13,7 +13,8 @@ interface StateFlag {
 
 /** `npm run adit -- ...`. Answers with the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
-  const program = buildProgram();
+  let code: number = EXIT.ok;
+  const program = buildProgram((ended) => (code = ended));
   // A reader such as `head` that has seen enough is no error.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT.ok);
@@ -21,7 +22,7 @@ export async function main(args: readonly string[]): Promise<number> {
   });
   try {
     await program.parseAsync([...args], { from: 'user' });
-    return EXIT.ok;
+    return code;
   } catch (error) {
     if (!(error instanceof CommanderError)) return explain(error);
     if (error.exitCode === 0) return EXIT.ok;
@@ -31,7 +32,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-function buildProgram(): Command {
+function buildProgram(exit: (code: number) => void): Command {
   const program = new Command('npm run adit --').description('Looks at and steers what Adit mines.').exitOverride();
   program.configureOutput({ outputError: () => undefined });
   program
@@ -45,35 +46,8 @@ function buildProgram(): Command {
         exportLake({ state: flags.state, minerName: flags.miner, userId: flags.user }, readEnvironment()),
       );
     });
-  addUsers(program.command('users').description('the users to mine'));
+  addUsers(program.command('users').description('the users to mine'), exit);
   return program;
-}
-
-function addUsers(users: Command): void {
-  users
-    .command('import <file>')
-    .description('adds or replaces the users of an NDJSON file')
-    .option('--state <dir>', 'state folder', STATE_FOLDER_DEFAULT)
-    .action(async (file: string, flags: StateFlag) => {
-      const count = await importUsers(flags.state, file, readEnvironment());
-      process.stdout.write(`${count} users are in the table.\n`);
-    });
-  users
-    .command('list')
-    .description('prints the users as NDJSON, without their tokens')
-    .option('--state <dir>', 'state folder', STATE_FOLDER_DEFAULT)
-    .action(async (flags: StateFlag) => {
-      for (const user of await listUsers(flags.state, readEnvironment()))
-        process.stdout.write(`${JSON.stringify(user)}\n`);
-    });
-  users
-    .command('remove <file|user>')
-    .description('removes a user, or the users of a file; what was mined stays')
-    .option('--state <dir>', 'state folder', STATE_FOLDER_DEFAULT)
-    .action(async (fileOrUser: string, flags: StateFlag) => {
-      const count = await removeUsers(flags.state, fileOrUser, readEnvironment());
-      process.stdout.write(count === 0 ? 'There was no such user.\n' : `${count} users removed.\n`);
-    });
 }
 
 async function printLines(lines: AsyncIterable<string>): Promise<void> {

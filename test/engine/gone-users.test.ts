@@ -4,10 +4,11 @@ import { GoneUsers } from '../../runtime/engine/gone-users.ts';
 import { Users } from '../../runtime/engine/users.ts';
 import { userNamed } from '../fakes/engine-rig.ts';
 import { MemoryRows } from '../fakes/memory-rows.ts';
+import { testSealing } from '../fakes/test-sealing.ts';
 
 async function rig(count: number) {
   const rows = new MemoryRows();
-  const users = new Users({ rows, digest: sha256Digest });
+  const users = new Users({ rows, digest: sha256Digest, sealing: testSealing });
   const all = Array.from({ length: count }, (_, at) => userNamed(`u${at}`));
   await users.import(all);
   const warnings: string[] = [];
@@ -61,7 +62,7 @@ describe('users that the upstream does not know any more', () => {
 
   it('do not stop the next one when the table cannot be asked', async () => {
     const rows = new MemoryRows();
-    const users = new Users({ rows, digest: sha256Digest });
+    const users = new Users({ rows, digest: sha256Digest, sealing: testSealing });
     await users.import([userNamed('u1'), userNamed('u2')]);
     const gone = new GoneUsers({ users, log: { info: () => undefined, warn: () => undefined } });
     rows.fail = new Error('away');

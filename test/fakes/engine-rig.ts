@@ -25,6 +25,7 @@ import { MemoryLake } from './memory-lake.ts';
 import { memoryLedger, type MemoryLedger } from './memory-rows.ts';
 import { plainCompression } from './plain-compression.ts';
 import { seededRandom } from './seeded-random.ts';
+import { testSealing } from './test-sealing.ts';
 
 export const MINER: Miner = {
   name: 'chats',
@@ -135,7 +136,7 @@ export class EngineProcess {
     );
     this.progress = new Progress([this.miner.name]);
     this.runs = new Runs({ rows: ledger.runs, digest: sha256Digest });
-    this.users = new Users({ rows: ledger.users, digest: sha256Digest });
+    this.users = new Users({ rows: ledger.users, digest: sha256Digest, sealing: testSealing });
     this.ingestDeps = { ...shared, queue: INGESTION_QUEUE, cacheTtlMs: () => this.miner.cacheTtlMs };
     this.mineDeps = {
       ...shared,

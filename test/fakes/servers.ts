@@ -23,3 +23,9 @@ export function isRedisHere(): boolean {
 export function isAzuriteHere(): boolean {
   return isHere('Azurite (the Azure storage emulator)', isAzuriteInstalled(), 'npm ci --prefix test/azurite');
 }
+
+/** For `describe.runIf`: whether `openssl` is on the PATH. @throws Error when it is missing and `CI` is `true`. */
+export function isOpensslHere(): boolean {
+  const found = spawnSync('openssl', ['version']).status === 0;
+  return isHere('openssl', found, 'apt-get install openssl (Debian, Ubuntu); macOS has it');
+}

@@ -1,0 +1,68 @@
+import type { TokenCredential } from '@azure/identity';
+import { openMemoryCache } from '../adapters/memory-cache.ts';
+import { openRedisCache, type RedisLogin } from '../adapters/redis-cache.ts';
+import { shareFence } from '../adapters/shared-fence.ts';
+import { systemRandom } from '../adapters/system.ts';
+import type { Cache, Ledger, Log } from '../ports.ts';
+import type { CloudConfig, RedisPlace } from './cloud-config.ts';
+import { entraRedisCredentials } from './redis-login.ts';
+import type { Release } from './release.ts';
+
+/** What the cache of a cloud is opened with. */
+export interface CloudCacheOptions {
+  readonly config: CloudConfig;
+  readonly ledger: Ledger;
+  readonly log: Log;
+  readonly credential: TokenCredential;
+}
+
+/**
+ * Longest time that a checkpoint counts in memory, in ms. Other processes ingest too and cannot tell this one of a new version;
+ * so it is shorter than the time between two runs over the same list.
+ */
+const MEMORY_TTL_LIMIT_MS = 60_000;
+
+/** Digits of a UUID that tell the fences of a stack apart for as long as facts last. */
+const FENCE_DIGITS = 13;
+
+/** Memory, then the Redis that all processes share, when there is one. */
+export function openCloudCache(
+  options: CloudCacheOptions,
+  releases: Release[],
+): { tiers: readonly Cache[]; text: string } {
+  const { config, ledger, log } = options;
+  const entries = config.settings.memoryTierEntries;
+  const memory = shortLived(openMemoryCache({ entries }), MEMORY_TTL_LIMIT_MS);
+  const memoryText = `memory, ${entries} checkpoints`;
+  if (config.redis === undefined) return { tiers: [memory], text: `${memoryText}; no Redis` };
+  const redis = openRedisCache({
+    ...whereIs(config.redis, options),
+    commandTimeoutMs: config.settings.cacheTimeoutMs,
+    onState: (state, reason) => log.warn('redis', { state, reason }),
+  });
+  releases.push(() => redis.close());
+  const shared = shareFence({
+    cache: redis,
+    rows: ledger.control,
+    newPrefix: () => `${systemRandom.uuid().slice(0, FENCE_DIGITS)}:`,
+  });
+  const where = 'url' in config.redis ? 'Redis from REDIS_URL' : `Redis on ${config.redis.host}`;
+  return { tiers: [memory, shared], text: `${memoryText}, then ${where}` };
+}
+
+function whereIs(redis: RedisPlace, { credential, log }: CloudCacheOptions): { url: string } | { login: RedisLogin } {
+  if ('url' in redis) return redis;
+  const credentials = entraRedisCredentials(credential);
+  const onRenewalFailed = (reason: string): void => log.warn('redis login not renewed; tried again', { reason });
+  return { login: { ...redis, isTls: true, credentials, onRenewalFailed } };
+}
+
+/** A cache whose entries last no longer than `limitMs`, whatever the caller asks for. */
+function shortLived(cache: Cache, limitMs: number): Cache {
+  return {
+    getMany: (keys) => cache.getMany(keys),
+    setMany: (entries, ttlMs) => cache.setMany(entries, Math.min(ttlMs, limitMs)),
+    deleteMany: (keys) => cache.deleteMany(keys),
+    close: () => cache.close(),
+  };
+}

@@ -1,0 +1,60 @@
+import { brotli } from '../adapters/compression.ts';
+import { openServiceBusDepths } from '../adapters/service-bus-depths.ts';
+import { openServiceBus, type ServiceBusOptions } from '../adapters/service-bus.ts';
+import { sha256Digest, systemClock, systemRandom } from '../adapters/system.ts';
+import { openUndiciUpstream } from '../adapters/undici-upstream.ts';
+import { upstreams } from '../catalog.ts';
+import type { Miner } from '../core/miner.ts';
+import { Pipeline, type PipelineDeps } from '../engine/pipeline.ts';
+import type { Cache, Lake, Ledger, Log, Sealing } from '../ports.ts';
+import type { Settings } from '../settings.ts';
+import { tracePhases } from './phase-trace.ts';
+import type { Release } from './release.ts';
+
+/** What a place has to say about itself before a pipeline can be laid through it. */
+export interface WiresOptions {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly connect: ServiceBusOptions['connect'];
+  readonly ledger: Ledger;
+  readonly lake: Lake;
+  readonly sealing: Sealing;
+  /** Cache tiers, fastest first. */
+  readonly tiers: readonly Cache[];
+  /** File descriptor that is told about phases, as text. */
+  readonly phaseFd: string | undefined;
+}
+
+/** Lays a pipeline for some miners. */
+export type OpenPipeline = (miners: readonly Miner[], baseUrls: Readonly<Record<string, string>>) => Pipeline;
+
+/** Opens the HTTP client and the bus, which are the same at home and in the cloud, and hands them to `releases`. */
+export function openWires(options: WiresOptions, releases: Release[]): OpenPipeline {
+  const { settings, log, connect, ledger, lake, sealing, tiers, phaseFd } = options;
+  const plain = {
+    upstream: openUndiciUpstream({ connections: settings.upstreamConcurrency }),
+    bus: openServiceBus({
+      connect,
+      clock: systemClock,
+      random: systemRandom,
+      onEvent: (event) => log.warn('service bus client', { ...event }),
+    }),
+  };
+  releases.push(() => plain.upstream.close());
+  releases.push(() => plain.bus.close());
+  const deps: PipelineDeps = {
+    ...(phaseFd === undefined ? plain : tracePhases(Number(phaseFd), plain)),
+    ledger,
+    lake,
+    sealing,
+    tiers,
+    log,
+    clock: systemClock,
+    random: systemRandom,
+    digest: sha256Digest,
+    compression: brotli,
+    depths: openServiceBusDepths({ connect }),
+    meter: { count: () => undefined },
+  };
+  return (miners, baseUrls) => new Pipeline(deps, { miners, upstreams, settings, baseUrls });
+}

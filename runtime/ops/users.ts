@@ -1,0 +1,115 @@
+import type { Command } from 'commander';
+import { BadInput, EXIT } from '../host/bad-input.ts';
+import { readEnvironment } from '../host/config.ts';
+import { STATE_FOLDER_DEFAULT } from '../host/options.ts';
+import { ProgressLine } from '../host/progress-line.ts';
+import type { Rotation } from '../host/rotate-key.ts';
+import { importUsers, listUsers, removeUsers, rotateUsersKey, type UsersPlace } from '../host/users-command.ts';
+
+/** Files with fewer users are imported before anybody could read a line about it. */
+const IMPORT_WORTH_TELLING = 5_000;
+
+/** Fewer users are sealed before anybody could read a line about it. */
+const SEALING_WORTH_TELLING = 1_000;
+
+interface PlaceFlags {
+  readonly state?: string;
+  readonly stack?: string;
+}
+
+interface RotateFlags extends PlaceFlags {
+  readonly dropOld: boolean;
+  readonly json: boolean;
+}
+
+/** The commands about users. `exit` is told an exit code other than 0. */
+export function addUsers(users: Command, exit: (code: number) => void): void {
+  addPlace(users.command('import <file>').description('adds or replaces the users of an NDJSON file')).action(
+    async (file: string, flags: PlaceFlags) => {
+      const progress = new ProgressLine(process.stderr, 'are in the table', IMPORT_WORTH_TELLING);
+      const count = await importUsers(placeOf(flags), file, (done, total) => progress.show(done, total)).finally(() =>
+        progress.end(),
+      );
+      process.stdout.write(`${count} users are in the table.\n`);
+    },
+  );
+  addPlace(users.command('list').description('prints the users as NDJSON, without their tokens')).action(
+    async (flags: PlaceFlags) => {
+      for (const user of await listUsers(placeOf(flags))) process.stdout.write(`${JSON.stringify(user)}\n`);
+    },
+  );
+  addPlace(
+    users.command('remove <file|user>').description('removes a user, or the users of a file; what was mined stays'),
+  ).action(async (fileOrUser: string, flags: PlaceFlags) => {
+    const progress = new ProgressLine(process.stderr, 'were looked at', IMPORT_WORTH_TELLING);
+    const count = await removeUsers(placeOf(flags), fileOrUser, (done, total) => progress.show(done, total)).finally(
+      () => progress.end(),
+    );
+    process.stdout.write(count === 0 ? 'There was no such user.\n' : `${count} users removed.\n`);
+  });
+  addPlace(
+    users
+      .command('rotate-key')
+      .description('seals the tokens of all users with a new key; after an interruption the same command goes on'),
+  )
+    .option('--drop-old', 'take the keys that no user needs any more out of the ring', false)
+    .option('--json', 'last line on stdout is one JSON object', false)
+    .action(async (flags: RotateFlags) => {
+      const rotation = await rotate(flags);
+      process.stdout.write(flags.json ? `${JSON.stringify(jsonOf(rotation))}\n` : textOf(rotation));
+      if (rotation.unreadable > 0 || rotation.rowsWithoutKey > 0) exit(EXIT.incomplete);
+    });
+}
+
+function addPlace(command: Command): Command {
+  return command
+    .option('--state <dir>', `state folder (default: ${STATE_FOLDER_DEFAULT})`)
+    .option('--stack <name>', 'the users of this deployed stack (default: ADIT_STACK)');
+}
+
+/** A flag wins over the variable. @throws BadInput when both flags are there. */
+function placeOf({ state, stack }: PlaceFlags): UsersPlace {
+  if (state !== undefined && stack !== undefined) {
+    throw new BadInput('--state and --stack name two places. Next: give one of them');
+  }
+  const environment = readEnvironment();
+  const fallback = state === undefined ? environment.stack : undefined;
+  return { state: state ?? STATE_FOLDER_DEFAULT, stack: stack ?? fallback, environment };
+}
+
+async function rotate(flags: RotateFlags): Promise<Rotation> {
+  const progress = new ProgressLine(process.stderr, 'are sealed with the current key', SEALING_WORTH_TELLING);
+  try {
+    return await rotateUsersKey(placeOf(flags), {
+      dropOld: flags.dropOld,
+      onLine: (line) => process.stderr.write(`${line}\n`),
+      onProgress: (done, total) => progress.show(done, total),
+    });
+  } finally {
+    progress.end();
+  }
+}
+
+function jsonOf({ dropFromMs, ...rotation }: Rotation): Readonly<Record<string, unknown>> {
+  return { ...rotation, dropFrom: dropFromMs === undefined ? null : new Date(dropFromMs).toISOString() };
+}
+
+function textOf(rotation: Rotation): string {
+  const { keyId, resealed, users, keys, dropped, dropFromMs } = rotation;
+  const lines = [`${resealed} users were sealed with the key ${keyId}; the table has ${users}.`];
+  for (const key of keys.slice(1)) lines.push(`The old key ${key.keyId} is kept; ${key.rows} users need it.`);
+  if (dropped.length > 0) lines.push(`Dropped: ${dropped.join(', ')}.`);
+  if (dropFromMs !== undefined) {
+    lines.push(
+      `A running process may still seal with an old key until ${new Date(dropFromMs).toISOString()}. Next: the same command after that.`,
+    );
+  } else if (keys.some((key, index) => index > 0 && key.rows === 0)) {
+    lines.push('Next: npm run adit -- users rotate-key --drop-old');
+  }
+  for (const { userId, reason } of rotation.unreadableUsers) lines.push(`Not sealed: ${userId}: ${reason}`);
+  const rest = rotation.unreadable - rotation.unreadableUsers.length;
+  if (rest > 0) lines.push(`Not sealed: ${rest} more`);
+  if (rotation.unreadable > 0)
+    lines.push('No new key is made while there are such users. Next: import them again, or remove them.');
+  return `${lines.join('\n')}\n`;
+}
