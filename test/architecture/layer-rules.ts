@@ -3,6 +3,9 @@ import type { IForbiddenRuleType } from 'dependency-cruiser';
 /** Start of every reachability question: a module of `runtime/` that none of these needs is dead. */
 const ENTRIES = ['^runtime/host/[^/]+\\.(ts|mjs)$', '^runtime/local/.+/main\\.ts$'];
 
+/** What Pulumi or a person starts in infra, and the module that the dynamic provider loads by name. */
+const INFRA_ENTRIES = ['^infra/index\\.ts$', '^infra/(preview|preflight)/main\\.ts$', '^infra/publish-archive\\.ts$'];
+
 /** The shared tables that infra and policies may read beside the pure core. */
 const SHARED_TABLES = ['^runtime/(catalog|settings|prices)\\.(ts|json)$', '^runtime/core/'];
 
@@ -85,14 +88,14 @@ const LAYERS: readonly Layer[] = [
     name: 'infra-imports-shared-tables',
     why: 'Infrastructure is derived from the catalog and never loads what it deploys.',
     from: '^infra/',
-    mayImport: ['^infra/', ...SHARED_TABLES, 'node_modules/(@pulumi/|esbuild/)'],
+    mayImport: ['^infra/', ...SHARED_TABLES, 'node_modules/(@pulumi/|@azure/identity/|esbuild/|fflate/|yaml/)'],
     builtins: true,
   },
   {
     name: 'policies-import-shared-tables',
     why: 'Policies are an independent second reading: they never reuse what infra computed.',
     from: '^policies/',
-    mayImport: ['^policies/', ...SHARED_TABLES, 'node_modules/@pulumi/'],
+    mayImport: ['^policies/', ...SHARED_TABLES, 'node_modules/(@pulumi/|yaml/)'],
     builtins: true,
   },
 ];
@@ -158,6 +161,13 @@ const SPECIAL_RULES: readonly IForbiddenRuleType[] = [
     severity: 'error',
     from: { path: ENTRIES },
     to: { path: '^runtime/', pathNot: ENTRIES, reachable: false },
+  },
+  {
+    name: 'no-orphans-in-infra',
+    comment: 'Every module of infra/ is needed by the program or by a command.',
+    severity: 'error',
+    from: { path: INFRA_ENTRIES },
+    to: { path: '^infra/', pathNot: INFRA_ENTRIES, reachable: false },
   },
   {
     name: 'catalog-lists-everything',

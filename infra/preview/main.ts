@@ -1,0 +1,17 @@
+// npm run preview: every resource of a stack, without the Pulumi CLI, an account or a network.
+import { fileURLToPath } from 'node:url';
+import { preview } from './preview.ts';
+
+const stop = new AbortController();
+process.on('SIGINT', () => stop.abort());
+process.on('SIGTERM', () => stop.abort());
+// A reader that has seen enough, such as head, is no mistake.
+process.stdout.on('error', () => process.exit());
+
+process.exitCode = await preview(process.argv.slice(2), {
+  dir: fileURLToPath(new URL('../..', import.meta.url)),
+  out: process.stdout,
+  err: process.stderr,
+  now: () => performance.now(),
+  signal: stop.signal,
+});
