@@ -21,11 +21,15 @@ export async function checkNames(context: CheckContext): Promise<Finding> {
   const outcomes = await Promise.all(names.map((name) => nameOutcome(context, name)));
   const taken = outcomes.filter((outcome) => outcome.kind === 'taken');
   if (taken.length > 0) {
+    const { vault } = context.plan.names;
+    const isVault = taken.some(({ name }) => name === vault);
+    // A deleted vault keeps its name until it is purged; only its owner can do that.
+    const purge = isVault ? `, or, when it is your own deleted vault, az keyvault purge -n ${vault}` : '';
     return {
       check,
       verdict: 'miss',
       text: taken.map(({ text }) => text).join('; '),
-      next: `choose another adit:prefix in Pulumi.${context.config.stack}.yaml`,
+      next: `choose another adit:prefix in Pulumi.${context.config.stack}.yaml${purge}`,
     };
   }
   const unanswered = outcomes.find((outcome) => outcome.kind === 'unknown');
@@ -75,10 +79,15 @@ function classicRedis(name: string): GlobalName {
   return { name, type, action: 'CheckNameAvailability', bodyType: type, apiVersion: '2024-11-01' };
 }
 
-type Outcome = { readonly kind: 'free' | 'own' | 'taken' | 'unknown'; readonly text: string };
+interface Outcome {
+  readonly name: string;
+  readonly kind: 'free' | 'own' | 'taken' | 'unknown';
+  readonly text: string;
+}
 
 async function nameOutcome(context: CheckContext, wanted: GlobalName): Promise<Outcome> {
   const { api, subscriptionId } = context;
+  const { name } = wanted;
   const [provider = '', kind = ''] = wanted.type.split('/');
   const path = `/subscriptions/${subscriptionId}/providers/${provider}/${wanted.action}?api-version=${wanted.apiVersion}`;
   const body = { name: wanted.name, ...(wanted.bodyType === undefined ? {} : { type: wanted.bodyType }) };
@@ -86,13 +95,13 @@ async function nameOutcome(context: CheckContext, wanted: GlobalName): Promise<O
   const isFree = memberOf(answer.body, 'nameAvailable');
   const isTaken = answer.status === 409 || (answer.status === 200 && isFree === false);
   if (!isTaken) {
-    if (answer.status === 200) return { kind: 'free', text: wanted.name };
-    return { kind: 'unknown', text: `${wanted.name}: ${errorText(answer)}` };
+    if (answer.status === 200) return { name, kind: 'free', text: name };
+    return { name, kind: 'unknown', text: `${name}: ${errorText(answer)}` };
   }
   const group = context.plan.names.resourceGroup;
   const own = `/subscriptions/${subscriptionId}/resourceGroups/${group}/providers/${provider}/${kind}/${wanted.name}?api-version=${wanted.apiVersion}`;
   const mine = await api.get(own);
-  if (mine.status === 200) return { kind: 'own', text: wanted.name };
+  if (mine.status === 200) return { name, kind: 'own', text: name };
   const why = answer.status === 200 ? textOf(answer.body, 'message') : errorText(answer);
-  return { kind: 'taken', text: `${wanted.name} (${wanted.type}) is taken${why === '' ? '' : `: ${why}`}` };
+  return { name, kind: 'taken', text: `${name} (${wanted.type}) is taken${why === '' ? '' : `: ${why}`}` };
 }

@@ -7,11 +7,11 @@ import { parseServed, stringifyServed } from '../core/served-json.ts';
 import type { Lake } from '../ports.ts';
 import { openAzureStorage } from './azure-storage.ts';
 import { BadInput } from './bad-input.ts';
-import type { Environment } from './config.ts';
 import { type LakeRow, lakeRows } from './lake-rows.ts';
+import { openStackStorage, type Whereabouts } from './stack-storage.ts';
 
+/** Which rows; undefined = all. */
 export interface ExportOptions {
-  readonly state: string;
   readonly minerName: string | undefined;
   readonly userId: string | undefined;
 }
@@ -20,8 +20,8 @@ export interface ExportOptions {
  * The lake as NDJSON lines, every item's versions together and numbered from 1. Reads objects only, so it may run beside
  * the miners. @throws BadInput when there is no lake or no such miner, or an object is broken.
  */
-export async function* exportLake(options: ExportOptions, environment: Environment): AsyncIterable<string> {
-  const lake = await openLake(options, environment);
+export async function* exportLake(place: Whereabouts, options: ExportOptions): AsyncIterable<string> {
+  const lake = await openLake(place, options);
   const sorter = new VersionSorter();
   try {
     const clear = { list: (prefix: string) => lake.list(prefix), read: (name: string) => readObject(lake, name) };
@@ -36,12 +36,12 @@ export async function* exportLake(options: ExportOptions, environment: Environme
   }
 }
 
-async function openLake(options: ExportOptions, environment: Environment): Promise<Lake> {
-  const { minerName, state } = options;
+async function openLake({ state, stack, environment }: Whereabouts, { minerName }: ExportOptions): Promise<Lake> {
   if (minerName !== undefined && !miners.some((miner) => miner.name === minerName)) {
     const names = miners.map((miner) => miner.name).join(', ');
     throw new BadInput(`--miner must be one of ${names}, got ${JSON.stringify(minerName)}`);
   }
+  if (stack !== undefined) return (await openStackStorage(stack)).lake;
   if (environment.storage !== undefined) return (await openAzureStorage(environment.storage)).lake;
   const dir = join(state, 'lake');
   if (!existsSync(dir)) {

@@ -1,4 +1,3 @@
-import type { TokenCredential } from '@azure/identity';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSqliteLedger } from '../adapters/sqlite-ledger.ts';
@@ -7,36 +6,26 @@ import type { User } from '../core/miner.ts';
 import { type UserEntry, Users } from '../engine/users.ts';
 import { openStateFolder } from '../local/state-folder.ts';
 import type { Ledger, Sealing } from '../ports.ts';
-import { openAzureStorage, openEntraStorage } from './azure-storage.ts';
+import { openAzureStorage } from './azure-storage.ts';
 import { BadInput } from './bad-input.ts';
-import { readCloud } from './cloud-config.ts';
-import type { Environment } from './config.ts';
 import { releaseAll, type Release } from './release.ts';
 import { rotateKey, type Rotation, type RotationOptions } from './rotate-key.ts';
 import { cloudKeys, homeKeys, type KeySource, openSealing } from './sealing-keys.ts';
-import { readStackOutputs } from './stack-outputs.ts';
+import { openStackStorage, type Whereabouts } from './stack-storage.ts';
 import { readUsersFile } from './users-file.ts';
-
-/** Whose users: those of a state folder, or of a deployed stack. */
-export interface UsersPlace {
-  readonly state: string;
-  /** Name of the stack; undefined = the state folder. */
-  readonly stack: string | undefined;
-  readonly environment: Environment;
-}
 
 /** Tells how many users are done, of how many. */
 export type UsersProgress = (done: number, total: number) => void;
 
 /** Adds or replaces the users of a file. All bad lines are named, and then nothing is imported. How many they are. */
-export async function importUsers(place: UsersPlace, file: string, onProgress: UsersProgress): Promise<number> {
+export async function importUsers(place: Whereabouts, file: string, onProgress: UsersProgress): Promise<number> {
   const users = await readUsersFile(file);
   await withUsers(place, ({ table }) => table.import(users, (done) => onProgress(done, users.length)));
   return users.length;
 }
 
 /** Users without their secrets, in the order of their ids. */
-export async function listUsers(place: UsersPlace): Promise<readonly Pick<User, 'userId' | 'status'>[]> {
+export async function listUsers(place: Whereabouts): Promise<readonly Pick<User, 'userId' | 'status'>[]> {
   if (isNowhere(place)) return [];
   const users: Pick<UserEntry, 'userId' | 'status'>[] = [];
   await withUsers(place, async ({ table }) => {
@@ -46,13 +35,13 @@ export async function listUsers(place: UsersPlace): Promise<readonly Pick<User, 
 }
 
 /** Removes one user, or all users of a file. What was mined stays. How many there were. */
-export async function removeUsers(place: UsersPlace, fileOrUser: string, onProgress: UsersProgress): Promise<number> {
+export async function removeUsers(place: Whereabouts, fileOrUser: string, onProgress: UsersProgress): Promise<number> {
   const userIds = existsSync(fileOrUser) ? (await readUsersFile(fileOrUser)).map((user) => user.userId) : [fileOrUser];
   return withUsers(place, ({ table }) => table.removeAll(userIds, (done) => onProgress(done, userIds.length)));
 }
 
 /** Seals every user with a new key. @throws BadInput */
-export async function rotateUsersKey(place: UsersPlace, options: RotationOptions): Promise<Rotation> {
+export async function rotateUsersKey(place: Whereabouts, options: RotationOptions): Promise<Rotation> {
   if (isNowhere(place))
     throw new BadInput(`there are no users in ${place.state}. Next: npm run adit -- users import FILE`);
   return withUsers(place, ({ ledger, keys }) =>
@@ -74,11 +63,11 @@ interface OpenedUsers {
 }
 
 /** Nobody has been here yet, and looking must not make a folder. */
-function isNowhere({ stack, environment, state }: UsersPlace): boolean {
+function isNowhere({ stack, environment, state }: Whereabouts): boolean {
   return stack === undefined && environment.storage === undefined && !existsSync(join(state, 'ledger.db'));
 }
 
-async function withUsers<T>(place: UsersPlace, work: (users: OpenedUsers) => Promise<T>): Promise<T> {
+async function withUsers<T>(place: Whereabouts, work: (users: OpenedUsers) => Promise<T>): Promise<T> {
   const releases: Release[] = [];
   try {
     const { stack } = place;
@@ -95,7 +84,7 @@ async function withUsers<T>(place: UsersPlace, work: (users: OpenedUsers) => Pro
 
 type Opened = Pick<OpenedUsers, 'ledger' | 'keys'>;
 
-async function openHome({ state, environment }: UsersPlace, releases: Release[]): Promise<Opened> {
+async function openHome({ state, environment }: Whereabouts, releases: Release[]): Promise<Opened> {
   const folder = await openStateFolder(state);
   releases.push(() => folder.close());
   const { dir } = folder;
@@ -107,18 +96,8 @@ async function openHome({ state, environment }: UsersPlace, releases: Release[])
   return { ledger, keys: () => homeKeys(dir, environment) };
 }
 
-/** By the outputs of the stack alone, as the person at the keyboard. */
 async function openStack(stack: string): Promise<Opened> {
-  const { settings } = await readStackOutputs(stack);
-  const { storage, environment } = readCloud(settings, { next: `pulumi up -s ${stack}` });
-  let login: Promise<TokenCredential> | undefined;
-  // Loading the library of the logins takes longer than all the rest, and an emulator needs none.
-  const credential = (): Promise<TokenCredential> =>
-    (login ??= import('./person-login.ts').then(({ personLogin }) => personLogin()));
-  const { ledger } =
-    'connectionString' in storage
-      ? await openAzureStorage(storage.connectionString)
-      : openEntraStorage(storage, await credential());
+  const { ledger, environment, credential } = await openStackStorage(stack);
   return { ledger, keys: () => cloudKeys({ ...environment, credential }) };
 }
 

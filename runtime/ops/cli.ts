@@ -1,15 +1,10 @@
 import { once } from 'node:events';
 import { Command, CommanderError } from 'commander';
 import { BadInput, EXIT } from '../host/bad-input.ts';
-import { readEnvironment } from '../host/config.ts';
 import { exportLake } from '../host/export-lake.ts';
-import { STATE_FOLDER_DEFAULT } from '../host/options.ts';
 import { explain } from '../host/start.ts';
 import { addUsers } from './users.ts';
-
-interface StateFlag {
-  readonly state: string;
-}
+import { addPlace, type PlaceFlags, placeOf } from './where.ts';
 
 /** `npm run adit -- ...`. Answers with the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -35,16 +30,11 @@ export async function main(args: readonly string[]): Promise<number> {
 function buildProgram(exit: (code: number) => void): Command {
   const program = new Command('npm run adit --').description('Looks at and steers what Adit mines.').exitOverride();
   program.configureOutput({ outputError: () => undefined });
-  program
-    .command('export')
-    .description('prints the lake as NDJSON, the versions of an item together')
-    .option('--state <dir>', 'state folder', STATE_FOLDER_DEFAULT)
+  addPlace(program.command('export').description('prints the lake as NDJSON, the versions of an item together'))
     .option('--miner <name>', 'only this data type')
     .option('--user <id>', 'only this user')
-    .action(async (flags: StateFlag & { miner?: string; user?: string }) => {
-      await printLines(
-        exportLake({ state: flags.state, minerName: flags.miner, userId: flags.user }, readEnvironment()),
-      );
+    .action(async (flags: PlaceFlags & { miner?: string; user?: string }) => {
+      await printLines(exportLake(placeOf(flags), { minerName: flags.miner, userId: flags.user }));
     });
   addUsers(program.command('users').description('the users to mine'), exit);
   return program;

@@ -1,21 +1,15 @@
 import type { Command } from 'commander';
-import { BadInput, EXIT } from '../host/bad-input.ts';
-import { readEnvironment } from '../host/config.ts';
-import { STATE_FOLDER_DEFAULT } from '../host/options.ts';
+import { EXIT } from '../host/bad-input.ts';
 import { ProgressLine } from '../host/progress-line.ts';
 import type { Rotation } from '../host/rotate-key.ts';
-import { importUsers, listUsers, removeUsers, rotateUsersKey, type UsersPlace } from '../host/users-command.ts';
+import { importUsers, listUsers, removeUsers, rotateUsersKey } from '../host/users-command.ts';
+import { addPlace, type PlaceFlags, placeOf } from './where.ts';
 
 /** Files with fewer users are imported before anybody could read a line about it. */
 const IMPORT_WORTH_TELLING = 5_000;
 
 /** Fewer users are sealed before anybody could read a line about it. */
 const SEALING_WORTH_TELLING = 1_000;
-
-interface PlaceFlags {
-  readonly state?: string;
-  readonly stack?: string;
-}
 
 interface RotateFlags extends PlaceFlags {
   readonly dropOld: boolean;
@@ -59,22 +53,6 @@ export function addUsers(users: Command, exit: (code: number) => void): void {
       process.stdout.write(flags.json ? `${JSON.stringify(jsonOf(rotation))}\n` : textOf(rotation));
       if (rotation.unreadable > 0 || rotation.rowsWithoutKey > 0) exit(EXIT.incomplete);
     });
-}
-
-function addPlace(command: Command): Command {
-  return command
-    .option('--state <dir>', `state folder (default: ${STATE_FOLDER_DEFAULT})`)
-    .option('--stack <name>', 'the users of this deployed stack (default: ADIT_STACK)');
-}
-
-/** A flag wins over the variable. @throws BadInput when both flags are there. */
-function placeOf({ state, stack }: PlaceFlags): UsersPlace {
-  if (state !== undefined && stack !== undefined) {
-    throw new BadInput('--state and --stack name two places. Next: give one of them');
-  }
-  const environment = readEnvironment();
-  const fallback = state === undefined ? environment.stack : undefined;
-  return { state: state ?? STATE_FOLDER_DEFAULT, stack: stack ?? fallback, environment };
 }
 
 async function rotate(flags: RotateFlags): Promise<Rotation> {

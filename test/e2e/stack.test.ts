@@ -94,6 +94,20 @@ describe.runIf(isAzuriteHere() && isRedisHere())('ADIT_STACK=dev npm start', () 
     expect(counts['fetched']).toBeGreaterThan(1000);
   });
 
+  it('exports the lake of the stack', async () => {
+    const env = { PATH: pulumi.path };
+    const ended = await adit('adit', ['export', '--stack', 'dev', '--miner', 'chats'], { env });
+    expect(ended.code, ended.stderr).toBe(0);
+    const rows = ended.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { miner: string; seq: number });
+    expect(rows.length).toBeGreaterThan(100);
+    expect(rows.every(({ miner, seq }) => miner === 'chats' && seq >= 1)).toBe(true);
+    const both = await adit('adit', ['export', '--stack', 'dev', '--state', dir], { env });
+    expect(both).toMatchObject({ code: 2, stderr: expect.stringContaining('--state and --stack name two places') });
+  });
+
   it('refuses while the functions of the stack live, unless it is told to mine beside them', async () => {
     const { ledger } = await storage();
     await beat({ control: ledger.control, clock: systemClock }, 'host-1', { kind: 'functions', version: '1' });

@@ -95,7 +95,9 @@ describe('preflight', () => {
     arm.facts.taken = [names.vault, names.dataAccount, names.redis];
     const [miss] = (await findingsOf('prod')).filter(({ verdict }) => verdict === 'miss');
     for (const name of arm.facts.taken) expect(miss?.text).toContain(name);
-    expect(miss?.next).toBe('choose another adit:prefix in Pulumi.prod.yaml');
+    expect(miss?.next).toBe(
+      `choose another adit:prefix in Pulumi.prod.yaml, or, when it is your own deleted vault, az keyvault purge -n ${names.vault}`,
+    );
   });
 
   it('does not mind names that the stack has itself', async () => {

@@ -1,0 +1,35 @@
+import type { TokenCredential } from '@azure/identity';
+import { type AzureStorage, openAzureStorage, openEntraStorage } from './azure-storage.ts';
+import { readCloud } from './cloud-config.ts';
+import type { Environment } from './config.ts';
+import { readStackOutputs } from './stack-outputs.ts';
+
+/** Whose ledger and lake: those of a state folder, or of a deployed stack. */
+export interface Whereabouts {
+  readonly state: string;
+  /** Name of the stack; undefined = the state folder. */
+  readonly stack: string | undefined;
+  readonly environment: Environment;
+}
+
+/** Ledger and lake of a stack, and what else its outputs say. */
+export interface StackStorage extends AzureStorage {
+  readonly environment: Environment;
+  /** The login of the person; looked for at the first call. */
+  readonly credential: () => Promise<TokenCredential>;
+}
+
+/** By the outputs of the stack alone, as the person at the keyboard. @throws BadInput */
+export async function openStackStorage(stack: string): Promise<StackStorage> {
+  const { settings } = await readStackOutputs(stack);
+  const { storage, environment } = readCloud(settings, { next: `pulumi up -s ${stack}` });
+  let login: Promise<TokenCredential> | undefined;
+  // Loading the library of the logins takes longer than all the rest, and an emulator needs none.
+  const credential = (): Promise<TokenCredential> =>
+    (login ??= import('./person-login.ts').then(({ personLogin }) => personLogin()));
+  const opened =
+    'connectionString' in storage
+      ? await openAzureStorage(storage.connectionString)
+      : openEntraStorage(storage, await credential());
+  return { ...opened, environment, credential };
+}
