@@ -3,7 +3,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 import { CountReporter } from './count-reporter.ts';
 
 /** Folders with needs of their own. Every other test file below test/ is a unit test, so that none is forgotten. */
-const APART = ['architecture', 'contract', 'sim', 'e2e', 'chaos'];
+const APART = ['architecture', 'contract', 'sim', 'e2e', 'chaos', 'engine-level'];
 
 /** Servers of one test file compete with those of the next: more workers than this make them slow, not fast. */
 const SERVER_WORKERS = 2;
@@ -60,6 +60,17 @@ export default defineConfig({
           hookTimeout: 180_000,
           maxWorkers: 1,
           sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'engine-level',
+          include: [filesIn('engine-level')],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+          maxWorkers: SERVER_WORKERS,
+          sequence: { groupOrder: 4 },
         },
       },
     ],
