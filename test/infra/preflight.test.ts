@@ -79,7 +79,7 @@ describe('preflight', () => {
   it('names the regions that have Flex when this one has not', async () => {
     arm.facts.flexRegions = ['West Europe', 'North Europe'];
     const [miss] = (await findingsOf('dev')).filter(({ verdict }) => verdict === 'miss');
-    expect(miss).toMatchObject({ text: expect.stringContaining('northeurope, westeurope') });
+    expect(miss?.text).toContain('northeurope, westeurope');
     expect(miss?.next).toContain('pulumi config set azure-native:location');
   });
 
@@ -161,6 +161,7 @@ describe('preflight', () => {
   it('stops at a subscription that this login does not see', async () => {
     const findings = await findingsIn('not-mine');
     expect(findings).toHaveLength(1);
-    expect(findings[0]).toMatchObject({ verdict: 'miss', text: expect.stringContaining('SubscriptionNotFound') });
+    expect(findings[0]?.verdict).toBe('miss');
+    expect(findings[0]?.text).toContain('SubscriptionNotFound');
   });
 });
