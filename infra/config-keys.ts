@@ -1,4 +1,5 @@
 import type { StackStage } from './stack-config.ts';
+import { EXCEPTION_EXAMPLE } from './exceptions.ts';
 import { REDIS_KINDS } from './stack-config.ts';
 
 /** A value, or the parts of what was written that break the rule. */
@@ -136,6 +137,27 @@ export const KEYS = {
     fallback: both<Readonly<Record<string, string>>>({}),
     parse: textByName,
   },
+  'adit:workload': {
+    docs: 'What the stack is expected to mine; its bill and the sizes it needs are computed from it ("npm run adit -- size --help" lists the fields).',
+    rule: 'an object with a number by field',
+    example: '{ users: 500, callsPerDay: 2000000 }',
+    fallback: both<Readonly<Record<string, string>>>({}),
+    parse: textByName,
+  },
+  'adit:skuReasons': {
+    docs: 'Why a SKU is larger than the workload needs, by service (serviceBus, redis, functions); policies ask for it.',
+    rule: 'an object with a reason by service',
+    example: '{ redis: bought before the move to managed Redis }',
+    fallback: both<Readonly<Record<string, string>>>({}),
+    parse: textByName,
+  },
+  'adit:exceptions': {
+    docs: 'Findings of policies that are accepted until a day; level: advisory (said) or off. An expired one is a finding.',
+    rule: 'a list of objects',
+    example: EXCEPTION_EXAMPLE,
+    fallback: both<readonly Readonly<Record<string, unknown>>[]>([]),
+    parse: objectList,
+  },
 } as const satisfies Record<string, KeySpec<unknown>>;
 
 export type KeyName = keyof typeof KEYS;
@@ -192,6 +214,14 @@ function textByName(text: string): ParsedValue<Readonly<Record<string, string>>>
   if (typeof object !== 'object' || object === null || Array.isArray(object)) return { wrong: [text] };
   const toText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
   return { value: Object.fromEntries(Object.entries(object).map(([name, value]) => [name, toText(value)])) };
+}
+
+function objectList(text: string): ParsedValue<readonly Readonly<Record<string, unknown>>[]> {
+  const list = parseJson(text);
+  if (!Array.isArray(list)) return { wrong: [text] };
+  const items: readonly unknown[] = list;
+  const wrong = items.filter((item) => typeof item !== 'object' || item === null || Array.isArray(item));
+  return wrong.length > 0 ? { wrong } : { value: items as readonly Readonly<Record<string, unknown>>[] };
 }
 
 function parseJson(text: string): unknown {

@@ -1,8 +1,11 @@
 import { upstreams } from '../runtime/catalog.ts';
+import type { Workload } from '../runtime/core/workload-fields.ts';
+import { readWorkload } from '../runtime/core/workload.ts';
 import type { SettingSpec, Settings } from '../runtime/settings.ts';
 import { readSettings, SETTINGS } from '../runtime/settings.ts';
 import type { KeyName, KeySpec, KeyValue } from './config-keys.ts';
 import { KEYS } from './config-keys.ts';
+import { readPolicyExceptions, readSkuReasons } from './exceptions.ts';
 import { nameErrors, namesOf } from './names.ts';
 import { nearestOf } from './nearest.ts';
 import type { ReadStackConfig, RedisKind, StackConfig } from './stack-config.ts';
@@ -41,6 +44,9 @@ export function readStackConfig(stack: string, values: Readonly<Record<string, s
     logDailyCapGb: read('adit:logDailyCapGb'),
     logRetentionDays: read('adit:logRetentionDays'),
     settings: readSettingValues(read('adit:settings'), errors),
+    workload: readWorkloadFields(read('adit:workload'), errors),
+    skuReasons: readSkuReasons(read('adit:skuReasons'), errors),
+    exceptions: readPolicyExceptions(read('adit:exceptions'), errors),
   };
   errors.push(...contradictions(draft));
   return errors.length === 0 && isComplete(draft) ? { ok: true, config: draft } : { ok: false, errors };
@@ -155,6 +161,17 @@ function readSettingValues(
   // The shared text ends in an example for the command line; here the same value belongs into the file.
   const toFile = (error: string): string => error.replace(/--set (\w+)=(\S+)$/, 'adit:settings: { $1: $2 }');
   errors.push(...result.errors.map(toFile));
+  return undefined;
+}
+
+function readWorkloadFields(
+  given: Readonly<Record<string, string>> | undefined,
+  errors: string[],
+): Workload | undefined {
+  if (given === undefined) return undefined;
+  const result = readWorkload(given, 'key');
+  if (result.ok) return result.workload;
+  errors.push(...result.errors);
   return undefined;
 }
 

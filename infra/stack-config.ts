@@ -1,4 +1,6 @@
+import type { Workload } from '../runtime/core/workload-fields.ts';
 import type { Settings } from '../runtime/settings.ts';
+import type { PolicyException } from './exceptions.ts';
 
 /** Service class of a stack: decides sizes, protection and retention. */
 export type StackStage = 'dev' | 'prod';
@@ -40,6 +42,12 @@ export interface StackConfig {
   readonly logDailyCapGb: number;
   readonly logRetentionDays: number;
   readonly settings: Settings;
+  /** What the stack is expected to mine: its bill and the sizes it needs are computed from it. */
+  readonly workload: Workload;
+  /** Why a SKU is larger than the workload needs, by service. Read by policies only. */
+  readonly skuReasons: Readonly<Record<string, string>>;
+  /** Findings of policies that are accepted for a while. Read by policies only. */
+  readonly exceptions: readonly PolicyException[];
 }
 
 /** A configuration, or every mistake in it at once: key, rule, value, example. */

@@ -8,6 +8,7 @@ const NODE_FLOOR = [22, 19];
 const COMMANDS = {
   start: () => import('./start.ts'),
   adit: () => import('../ops/cli.ts'),
+  prices: () => import('./refresh-prices.ts'),
 };
 
 /** Exit code for "could not begin": nothing was started and nothing was changed. */

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Command, CommanderError } from 'commander';
 import { BadInput, EXIT } from '../host/bad-input.ts';
 import { exportLake } from '../host/export-lake.ts';
+import { SIZE_OPTIONS, sizeText } from '../host/size-command.ts';
 import { explain } from '../host/start.ts';
 import { addUsers } from './users.ts';
 import { addPlace, type PlaceFlags, placeOf } from './where.ts';
@@ -36,8 +37,20 @@ function buildProgram(exit: (code: number) => void): Command {
     .action(async (flags: PlaceFlags & { miner?: string; user?: string }) => {
       await printLines(exportLake(placeOf(flags), { minerName: flags.miner, userId: flags.user }));
     });
+  addSize(
+    program.command('size').description('the cheapest size of every tier that carries a workload, and the next one'),
+  );
   addUsers(program.command('users').description('the users to mine'), exit);
   return program;
+}
+
+/** Every field of a workload is an option. */
+function addSize(size: Command): void {
+  for (const { flags, description } of SIZE_OPTIONS) size.option(flags, description);
+  size.option('--json', 'one JSON object', false).action((flags: Record<string, string> & { json: boolean }) => {
+    const { json, ...given } = flags;
+    process.stdout.write(`${sizeText(given, json)}\n`);
+  });
 }
 
 async function printLines(lines: AsyncIterable<string>): Promise<void> {

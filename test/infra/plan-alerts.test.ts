@@ -131,5 +131,5 @@ test('an hour of functions may use 1 % of the monthly budget', () => {
   const { threshold, summary } = named(cachePlan, 'execution-units');
   const usd = (threshold / 1_024_000) * 0.000026;
   expect(usd).toBeCloseTo(sampleConfig('prod').monthlyBudgetUsd / 100, 3);
-  expect(summary).toContain('384616 GB-s');
+  expect(summary).toContain('276924 GB-s');
 });
