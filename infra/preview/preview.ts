@@ -1,11 +1,14 @@
 import { styleText } from 'node:util';
-import { readConfigFile } from '../config-file.ts';
-import { HELP, readPreviewOptions } from './options.ts';
+import { type Against, differenceAgainst, findAgainst } from './against.ts';
+import { costLines } from './cost.ts';
+import { findingLines } from './finding.ts';
+import { markdownOf } from './markdown.ts';
+import { HELP, type PreviewOptions, readPreviewOptions } from './options.ts';
 import { ProgramFault } from './program-fault.ts';
 import type { Diagnostic } from './registered-resource.ts';
-import { type ProgramRun, type RunOptions, runProgram } from './run-program.ts';
+import type { RunOptions } from './run-program.ts';
+import { previewStack, type StackPreview, type StackPreviewOptions } from './stack-preview.ts';
 import { jsonOf, treeOf } from './tree.ts';
-import { SECRET } from './wire-value.ts';
 
 /** Exit codes of the preview. */
 const EXIT = { ok: 0, failed: 1, badInput: 2, stopped: 130 } as const;
@@ -17,6 +20,9 @@ export interface PreviewSurroundings extends Pick<RunOptions, 'dir' | 'entry' | 
   /** Milliseconds since any fixed moment. */
   now(): number;
 }
+
+/** What was asked for, once it is known to be a preview. */
+type Asked = Extract<PreviewOptions, { kind: 'preview' }>;
 
 /** `npm run preview`. Answers with the exit code. */
 export async function preview(args: readonly string[], surroundings: PreviewSurroundings): Promise<number> {
@@ -31,43 +37,44 @@ export async function preview(args: readonly string[], surroundings: PreviewSurr
     return EXIT.badInput;
   }
   try {
-    const startMs = surroundings.now();
-    const run = await runStack(options.stack, surroundings);
-    const seconds = ((surroundings.now() - startMs) / 1000).toFixed(1);
-    run.diagnostics.forEach((diagnostic) => err.write(`${lineOf(diagnostic)}\n`));
-    out.write(options.json ? `${JSON.stringify(jsonOf(run))}\n` : `${treeOf(run).join('\n')}\n`);
-    err.write(`${styled(err, 'dim', `${options.stack}: ${seconds} s, nothing was asked of Azure`)}\n`);
-    return EXIT.ok;
+    return await show(options, surroundings);
   } catch (error) {
     return explain(error, err);
   }
 }
 
-async function runStack(stack: string, surroundings: PreviewSurroundings): Promise<ProgramRun> {
-  const { dir, entry, limitMs, signal, err } = surroundings;
-  const { values, secrets } = readConfig(dir, stack);
-  err.write(`${styled(err, 'dim', `${stack}: running the program`)}\n`);
-  return runProgram({
-    dir,
-    entry,
-    stack,
-    // What is encrypted stays so: the program only learns that there is a value.
-    config: { ...values, ...Object.fromEntries(secrets.map((key) => [key, SECRET])) },
-    secretKeys: secrets,
-    isPreview: true,
-    limitMs,
-    signal,
-    // Stdout belongs to the tree or the JSON alone.
-    onText: (text) => void err.write(text),
-  });
+async function show(asked: Asked, surroundings: PreviewSurroundings): Promise<number> {
+  const { out, err } = surroundings;
+  const { stack } = asked;
+  const startMs = surroundings.now();
+  const note = (text: string): void => void err.write(`${styled(err, 'dim', text)}\n`);
+  const { dir, entry, limitMs, signal } = surroundings;
+  // Stdout belongs to the tree, the JSON or the Markdown alone.
+  const onText = (text: string): void => void err.write(text);
+  const options = { dir, entry, limitMs, signal, stack, onText, onNote: note };
+  const against = asked.against === undefined ? undefined : await findAgainst(dir, asked.against);
+  const planned = await previewStack(options);
+  planned.run.diagnostics.forEach((diagnostic) => err.write(`${lineOf(diagnostic)}\n`));
+  out.write(await textOf(asked, against, planned, options));
+  note(`${stack}: ${((surroundings.now() - startMs) / 1000).toFixed(1)} s, nothing was asked of Azure`);
+  const isRefused = planned.judgement?.findings.some(({ level }) => level === 'mandatory') === true;
+  return isRefused ? EXIT.failed : EXIT.ok;
 }
 
-function readConfig(dir: string, stack: string): ReturnType<typeof readConfigFile> {
-  try {
-    return readConfigFile(dir, stack);
-  } catch (error) {
-    throw new ProgramFault('refused', error instanceof Error ? error.message : String(error), { cause: error });
-  }
+async function textOf(
+  { json: isJson, stack }: Asked,
+  against: Against | undefined,
+  planned: StackPreview,
+  options: StackPreviewOptions,
+): Promise<string> {
+  const json = jsonOf(planned);
+  const difference = against === undefined ? undefined : await differenceAgainst(against, options, json);
+  if (isJson) return `${JSON.stringify(difference === undefined ? json : { ...json, difference })}\n`;
+  if (difference !== undefined) return markdownOf(stack, difference, json.findings ?? []);
+  const { run, judgement } = planned;
+  const judged =
+    judgement === undefined ? [] : ['', ...costLines(judgement.monthlyCost), '', ...findingLines(judgement.findings)];
+  return `${[...treeOf(run), ...judged].join('\n')}\n`;
 }
 
 /** A fault of the program is one message; anything else is a mistake of ours and keeps its stack. */

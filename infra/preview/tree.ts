@@ -1,6 +1,9 @@
+import type { MonthlyCost } from './cost.ts';
 import { inputsThatMatter, shortened } from './facts.ts';
+import type { Finding } from './finding.ts';
 import type { RegisteredResource } from './registered-resource.ts';
 import type { ProgramRun } from './run-program.ts';
+import type { StackPreview } from './stack-preview.ts';
 import { partsOfUrn } from './urn.ts';
 import type { JsonObject } from './wire-value.ts';
 
@@ -20,6 +23,9 @@ export interface PreviewJson {
     readonly parent: string | null;
   }[];
   readonly outputs: JsonObject;
+  /** Absent, as the findings are: the folder has no policy pack. */
+  readonly monthlyCost?: MonthlyCost;
+  readonly findings?: readonly Finding[];
 }
 
 /** Width of a column at most; what is longer pushes the rest of its line to the right. */
@@ -47,7 +53,7 @@ export function treeOf({ resources, outputs }: ProgramRun): readonly string[] {
 }
 
 /** The same as plain data. */
-export function jsonOf({ resources, outputs }: ProgramRun): PreviewJson {
+export function jsonOf({ run: { resources, outputs }, judgement }: StackPreview): PreviewJson {
   return {
     resources: placed(resources).map(({ resource: { type, name, inputs, parentUrn } }) => ({
       type,
@@ -56,6 +62,7 @@ export function jsonOf({ resources, outputs }: ProgramRun): PreviewJson {
       parent: parentUrn === undefined ? null : nameOf(parentUrn),
     })),
     outputs,
+    ...judgement,
   };
 }
 

@@ -48,6 +48,18 @@ export function isSpecial(value: object): boolean {
   return SIGNATURE_KEY in value;
 }
 
+/** The other way round: what the marks stand for, in the form of the wire. A secret and code keep their mark as value. */
+export function wireForm(values: JsonObject): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, wireValue(value)]));
+}
+
+function wireValue(value: Json): unknown {
+  if (value === UNKNOWN) return UNKNOWN_VALUE;
+  if (value === SECRET) return { [SIGNATURE_KEY]: SECRET_SIGNATURE, value };
+  if (Array.isArray(value)) return (value as readonly Json[]).map(wireValue);
+  return typeof value === 'object' && value !== null ? wireForm(value as JsonObject) : value;
+}
+
 function codeMark(code: string): string {
   if (code === UNKNOWN_VALUE) return UNKNOWN;
   return `[code ${createHash('sha256').update(code).digest('hex').slice(0, CODE_HASH_LENGTH)}]`;
