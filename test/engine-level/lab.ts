@@ -10,6 +10,7 @@ import { type Ended, offlineEnv, REPOSITORY, runCli } from './pulumi-cli.ts';
 /** What a deployment is made of, beside the installed packages. */
 const PRODUCT = [
   'infra',
+  'policies',
   'runtime',
   'package.json',
   'tsconfig.json',

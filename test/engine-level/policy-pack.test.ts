@@ -1,11 +1,11 @@
-import { chmod, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { damage } from '../e2e/product-copy.ts';
 import { type EngineEvents, readEvents } from './engine-events.ts';
 import { Lab } from './lab.ts';
-import { cliOrNotice, type Ended, onPath, REPOSITORY, runCli } from './pulumi-cli.ts';
+import { cliOrNotice, type Ended, onPath, runCli } from './pulumi-cli.ts';
 
 const cli = cliOrNotice();
 
@@ -47,7 +47,6 @@ describe.runIf(cli !== undefined)('the policy pack, by the real engine', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'adit-policy-'));
     lab = await Lab.open(cli ?? '');
-    await cp(join(REPOSITORY, 'policies'), join(lab.root, 'policies'), { recursive: true });
     if (onPath(HOST, process.env) === undefined) await standIn(join(folder, HOST));
     for (const stack of ['dev', 'prod']) expect((await lab.pulumi(['stack', 'init', stack])).code).toBe(0);
   });
