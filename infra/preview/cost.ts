@@ -17,7 +17,23 @@ export interface MonthlyCost extends Omit<StackCost, 'totalUsd' | 'free'> {
   readonly budget: number | null;
   /** The same stack with Azure Managed Redis in the place of Azure Cache for Redis; null where it has none. */
   readonly withManagedRedis: number | null;
+  /** What the article's bill would need; null for a stack that costs no more than that. */
+  readonly articleBill: ArticleBill | null;
 }
+
+/** The way down to the monthly bill that the article reports. */
+interface ArticleBill {
+  readonly usd: number;
+  /** The same stack with the smallest cache of two nodes. */
+  readonly withSmallestCache: number;
+  /** Calls a day that this stack could then make for `usd`; 0 when even none would do. */
+  readonly callsPerDay: number;
+  /** Calls a day that its workload has. */
+  readonly ofCallsPerDay: number;
+}
+
+/** Article, "Final Production Statistics": what its pipeline costs a month, all of Azure. */
+const ARTICLE_USD = 400;
 
 /**
  * What a stack costs a month, from its resources and its configuration.
@@ -33,6 +49,7 @@ export function monthlyCostOf(resources: readonly Priced[], config: Readonly<Rec
     total: totalUsd,
     budget: budget > 0 ? budget : null,
     withManagedRedis: isSame ? null : stackCost(other, workload, PRICES).totalUsd,
+    articleBill: totalUsd <= ARTICLE_USD ? null : articleBillOf(resources.map(inSmallestRedis), workload),
     ...cost,
   };
 }
@@ -55,6 +72,27 @@ function inManagedRedis(resource: Priced): Priced {
   if (resource.type !== 'azure-native:redis:Redis' || !isC3) return resource;
   const inputs = { sku: { name: 'Balanced_B5' }, highAvailability: 'Enabled' };
   return { type: 'azure-native:redisenterprise:RedisEnterprise', name: resource.name, inputs };
+}
+
+/** The smallest cache that has two nodes; what it does not hold, the ledger answers. */
+function inSmallestRedis(resource: Priced): Priced {
+  if (!['azure-native:redis:Redis', 'azure-native:redisenterprise:RedisEnterprise'].includes(resource.type))
+    return resource;
+  const inputs = { sku: { name: 'Balanced_B0' }, highAvailability: 'Enabled' };
+  return { type: 'azure-native:redisenterprise:RedisEnterprise', name: resource.name, inputs };
+}
+
+/** By bisection: more calls never cost less. */
+function articleBillOf(resources: readonly Priced[], workload: Workload): ArticleBill {
+  const usdFor = (callsPerDay: number): number => stackCost(resources, { ...workload, callsPerDay }, PRICES).totalUsd;
+  const withSmallestCache = usdFor(workload.callsPerDay);
+  let [fits, tooMany] = [0, workload.callsPerDay + 1];
+  while (tooMany - fits > 1) {
+    const middle = Math.floor((fits + tooMany) / 2);
+    if (usdFor(middle) <= ARTICLE_USD) fits = middle;
+    else tooMany = middle;
+  }
+  return { usd: ARTICLE_USD, withSmallestCache, callsPerDay: fits, ofCallsPerDay: workload.callsPerDay };
 }
 
 /** Rows of one meter and SKU on one line: thirteen alerts are one thing to pay for. */
@@ -135,9 +173,18 @@ function totalLines(cost: MonthlyCost): readonly string[] {
     ...(cost.withManagedRedis === null
       ? []
       : [`  with adit:redis: managed-b5 it would be ${usdText(cost.withManagedRedis)}`]),
+    ...articleLines(cost.articleBill),
     ...cost.unpriced.map(({ type, name }) => `  unpriced, and not free: ${type} ${name}`),
     ...cost.missing.map(({ meter, resource }) => `  no price: ${meter} of ${resource}`),
     ...cost.assumptions.map((assumption) => `  assumed: ${assumption}`),
+  ];
+}
+
+function articleLines(bill: ArticleBill | null): readonly string[] {
+  if (bill === null) return [];
+  const { usd, withSmallestCache, callsPerDay, ofCallsPerDay } = bill;
+  return [
+    `  the article's ${usdText(usd)} would need the smallest cache with two nodes (${usdText(withSmallestCache)} with it) and ${amountText(callsPerDay)} calls a day, not ${amountText(ofCallsPerDay)}`,
   ];
 }
 

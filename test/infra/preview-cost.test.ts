@@ -44,6 +44,24 @@ describe('the monthly cost', () => {
     expect(monthlyCostOf([BUS], {}).withManagedRedis).toBeNull();
   });
 
+  it("says what the article's bill would need, where the stack costs more than that", () => {
+    const small = azure('redisenterprise:RedisEnterprise', 'redis', {
+      sku: { name: 'Balanced_B0' },
+      highAvailability: 'Enabled',
+    });
+    const usdFor = (callsPerDay: number): number =>
+      monthlyCostOf([BUS, small], { 'adit:workload': JSON.stringify({ callsPerDay }) }).total;
+    const cost = monthlyCostOf([BUS, C3], { 'adit:workload': '{"callsPerDay": 150000000}' });
+    const bill = cost.articleBill;
+    expect(cost.total - (bill?.withSmallestCache ?? 0)).toBeCloseTo(328.5 - 23.36, 2);
+    expect(bill?.callsPerDay).toBeGreaterThan(0);
+    expect(bill?.callsPerDay).toBeLessThan(150_000_000);
+    expect(usdFor(bill?.callsPerDay ?? 0)).toBeLessThanOrEqual(400);
+    expect(usdFor((bill?.callsPerDay ?? 0) + 1000)).toBeGreaterThan(400);
+    expect(costLines(cost).join('\n')).toContain("the article's $400.00 would need the smallest cache with two nodes");
+    expect(monthlyCostOf([BUS], {}).articleBill).toBeNull();
+  });
+
   it('lists what nobody has priced, and never as free', () => {
     const lines = costLines(monthlyCostOf([azure('compute:VirtualMachine', 'vm', {})], {}));
     expect(lines).toContain('  unpriced, and not free: azure-native:compute:VirtualMachine vm');
