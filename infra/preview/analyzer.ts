@@ -94,10 +94,10 @@ function spawnPack({ dir, stack, config, signal }: AnalyzerOptions): ChildProces
 /** The first line that a pack prints is its port. */
 async function portOf(child: ChildProcess): Promise<number> {
   let text = '';
-  const keep = (chunk: Buffer | string): void => {
-    text = `${text}${chunk.toString()}`.slice(-KEPT_TEXT_CHARS);
+  const keep = (chunk: string): void => {
+    text = `${text}${chunk}`.slice(-KEPT_TEXT_CHARS);
   };
-  child.stderr?.on('data', keep);
+  child.stderr?.setEncoding('utf8').on('data', keep);
   const lines = createInterface({ input: child.stdout ?? process.stdin });
   const over = new AbortController();
   const limit = AbortSignal.any([AbortSignal.timeout(START_LIMIT_MS), over.signal]);

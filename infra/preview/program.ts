@@ -71,12 +71,12 @@ export function startProgram(options: ProgramOptions): RunningProgram {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let text = '';
-  const hear = (chunk: Buffer): void => {
-    text = `${text}${chunk.toString()}`.slice(-KEPT_TEXT_CHARS);
-    options.onText?.(chunk.toString());
+  const hear = (chunk: string): void => {
+    text = `${text}${chunk}`.slice(-KEPT_TEXT_CHARS);
+    options.onText?.(chunk);
   };
-  child.stdout.on('data', hear);
-  child.stderr.on('data', hear);
+  child.stdout.setEncoding('utf8').on('data', hear);
+  child.stderr.setEncoding('utf8').on('data', hear);
   const { promise: closed, resolve: onClose } = Promise.withResolvers<void>();
   child.once('close', onClose);
   const { promise: ended, resolve, reject } = Promise.withResolvers<ProgramEnd>();

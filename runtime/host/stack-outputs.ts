@@ -86,7 +86,9 @@ interface Answer {
 async function runPulumi(args: readonly string[]): Promise<Answer> {
   const texts = { stdout: '', stderr: '' };
   try {
-    const child = spawn('pulumi', args, { cwd: PROJECT, stdio: ['ignore', 'pipe', 'pipe'], timeout: ANSWER_LIMIT_MS });
+    // Not the option `timeout`: its timer outlives a child that never started, and this process with it.
+    const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
+    const child = spawn('pulumi', args, { cwd: PROJECT, stdio: ['ignore', 'pipe', 'pipe'], signal });
     for (const name of ['stdout', 'stderr'] as const) {
       child[name].setEncoding('utf8').on('data', (chunk: string) => {
         texts[name] += chunk;
@@ -102,6 +104,11 @@ async function runPulumi(args: readonly string[]): Promise<Answer> {
 
 function notRunnable(cause: unknown): BadInput {
   const { code } = cause as NodeJS.ErrnoException;
+  if (code === 'ABORT_ERR') {
+    return new BadInput(`pulumi did not answer within ${ANSWER_LIMIT_MS / 1000} s. Next: pulumi stack output`, {
+      cause,
+    });
+  }
   // ENOTDIR: an entry of the PATH is a file, and no entry behind it has been looked at.
   if (code !== 'ENOENT' && code !== 'ENOTDIR') {
     return new BadInput(`pulumi cannot be run (${code}). Next: pulumi version`, { cause });

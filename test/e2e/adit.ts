@@ -34,8 +34,9 @@ export function startAdit(
     env: { ...process.env, ...options.env },
   });
   const texts = { stdout: '', stderr: '' };
-  child.stdout.on('data', (chunk: Buffer) => (texts.stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (texts.stderr += chunk.toString()));
+  // Decoded as a stream: a chunk may end within a character.
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (texts.stdout += chunk));
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (texts.stderr += chunk));
   const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, ...texts }));
   return { child, ended, stderr: () => texts.stderr };
 }

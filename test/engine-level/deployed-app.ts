@@ -123,8 +123,8 @@ function load(folder: string): Promise<Told> {
       timeout: START_LIMIT_MS,
     });
     const texts = { stdout: '', stderr: '' };
-    child.stdout.on('data', (chunk: Buffer) => (texts.stdout += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => (texts.stderr += chunk.toString()));
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (texts.stdout += chunk));
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (texts.stderr += chunk));
     child.once('error', reject);
     child.once('close', (code) => {
       if (code === 0) resolve(JSON.parse(texts.stdout) as Told);

@@ -65,11 +65,11 @@ export function runCli({ cli, folder, env }: CliOptions, args: readonly string[]
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const texts = { stdout: '', text: '' };
-    child.stdout.on('data', (chunk: Buffer) => {
-      texts.stdout += chunk.toString();
-      texts.text += chunk.toString();
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      texts.stdout += chunk;
+      texts.text += chunk;
     });
-    child.stderr.on('data', (chunk: Buffer) => (texts.text += chunk.toString()));
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (texts.text += chunk));
     child.once('error', reject);
     child.once('close', (code) => resolve({ code, ...texts }));
   });

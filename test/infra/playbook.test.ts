@@ -43,7 +43,7 @@ describe('what a section says is what its alert watches', () => {
     expect(sections.get(alert.name)).toMatch(new RegExp(`--metrics [^-]*\\b${alert.metric}\\b`));
   });
 
-  test('the hour of functions that fires with a budget of $1000', () => {
+  test('the hour of functions that fires with the committed budget of prod', () => {
     const { threshold } = plans[0]?.alerts.find(({ name }) => name === 'execution-units') ?? { threshold: 0 };
     expect(sections.get('execution-units')).toContain(`${(threshold / 1_024_000).toLocaleString('en-US')} GB-s`);
   });

@@ -52,8 +52,8 @@ export class ProductCopy {
     const main = join(this.dir, 'infra/preview/main.ts');
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], { cwd: this.dir });
     const texts = { out: '', err: '' };
-    child.stdout.on('data', (chunk: Buffer) => (texts.out += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => (texts.err += chunk.toString()));
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (texts.out += chunk));
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (texts.err += chunk));
     const [code] = (await once(child, 'close')) as [number | null];
     return { code, ...texts };
   }
