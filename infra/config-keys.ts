@@ -1,6 +1,7 @@
 import type { StackStage } from './stack-config.ts';
 import { EXCEPTION_EXAMPLE } from './exceptions.ts';
 import { REDIS_KINDS } from './stack-config.ts';
+import { parseJson } from '../runtime/core/json.ts';
 
 /** A value, or the parts of what was written that break the rule. */
 export type ParsedValue<T> = { readonly value: T } | { readonly wrong: readonly unknown[] };
@@ -222,12 +223,4 @@ function objectList(text: string): ParsedValue<readonly Readonly<Record<string, 
   const items: readonly unknown[] = list;
   const wrong = items.filter((item) => typeof item !== 'object' || item === null || Array.isArray(item));
   return wrong.length > 0 ? { wrong } : { value: items as readonly Readonly<Record<string, unknown>>[] };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

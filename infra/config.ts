@@ -7,7 +7,7 @@ import type { KeyName, KeySpec, KeyValue } from './config-keys.ts';
 import { KEYS } from './config-keys.ts';
 import { readPolicyExceptions, readSkuReasons } from './exceptions.ts';
 import { nameErrors, namesOf } from './names.ts';
-import { nearestOf } from './nearest.ts';
+import { nearestOf } from '../runtime/core/nearest.ts';
 import type { ReadStackConfig, RedisKind, StackConfig } from './stack-config.ts';
 
 /** The configuration while it is read: what could not be read is undefined. */

@@ -1,4 +1,5 @@
 import type { Exchange } from './exchange.ts';
+import { parseJson } from '../runtime/core/json.ts';
 
 /** How a deployment stands. */
 export type DeploymentState =
@@ -103,14 +104,14 @@ export function sameOrigin(url: string, base: string): string | undefined {
 
 /** The id comes as JSON text, in an object or bare. */
 function deploymentIdIn(body: string): string | undefined {
-  const parsed = parse(body);
+  const parsed = parseJson(body);
   const id = typeof parsed === 'string' ? parsed : textOf(recordOf(parsed)['id']) || body.trim();
   return /^[\w-]{1,100}$/.test(id) ? id : undefined;
 }
 
 /** The JSON of a success. */
 function answered(answer: Exchange): unknown {
-  return answer.kind === 'answer' && isSuccess(answer) ? parse(answer.text) : undefined;
+  return answer.kind === 'answer' && isSuccess(answer) ? parseJson(answer.text) : undefined;
 }
 
 const answeredRecord = (answer: Exchange): Readonly<Record<string, unknown>> => recordOf(answered(answer));
@@ -119,12 +120,4 @@ const textOf = (value: unknown): string => (typeof value === 'string' ? value : 
 
 function recordOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,4 +1,4 @@
-import { nearestOf } from './nearest.ts';
+import { nearestOf } from '../runtime/core/nearest.ts';
 
 /** A finding of a policy that is known and accepted until a date; the policies themselves decide what it changes. */
 export interface PolicyException {

@@ -3,6 +3,7 @@ import type { Miner } from '../runtime/core/miner.ts';
 import { DEFAULT_WORKLOAD, readWorkload } from '../runtime/core/workload.ts';
 import type { Workload } from '../runtime/core/workload-fields.ts';
 import { type ExceptionReading, readExceptions } from './exceptions.ts';
+import { parseJson } from '../runtime/core/json.ts';
 
 /** Service class of a stack. */
 export type Stage = 'dev' | 'prod';
@@ -77,12 +78,4 @@ function readReasons(text: string | undefined): Readonly<Record<string, string>>
   const isReason = (entry: [string, unknown]): entry is [string, string] =>
     typeof entry[1] === 'string' && entry[1].trim() !== '';
   return Object.fromEntries(Object.entries(value).filter(isReason));
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -4,6 +4,7 @@ import { miners } from '../runtime/catalog.ts';
 import { PRICES } from '../runtime/prices.ts';
 import { readArchived } from './archive.ts';
 import type { Surroundings } from './stack.ts';
+import { parseJson } from '../runtime/core/json.ts';
 
 /** What a pack finds around it: the catalog, the playbook and the packed functions of its own repository. */
 export function surroundingsOf(root: string, now: Date): Surroundings {
@@ -12,19 +13,11 @@ export function surroundingsOf(root: string, now: Date): Surroundings {
     miners,
     prices: PRICES,
     playbook: sectionsOf(join(root, 'runtime/ops/PLAYBOOK.md')),
-    hostJson: (archivePath) => parsed(readArchived(join(root, archivePath), 'host.json')),
+    hostJson: (archivePath) => parseJson(readArchived(join(root, archivePath), 'host.json') ?? ''),
   };
 }
 
 function sectionsOf(path: string): ReadonlySet<string> {
   const headings = readFileSync(path, 'utf8').matchAll(/^## ([a-z0-9-]+)$/gm);
   return new Set([...headings].map(([, name = '']) => name));
-}
-
-function parsed(text: string | undefined): unknown {
-  try {
-    return text === undefined ? undefined : JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

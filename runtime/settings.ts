@@ -1,3 +1,5 @@
+import { nearestOf } from './core/nearest.ts';
+
 /** Where a process runs: on this machine (`home`) or deployed (`cloud`). Decides which defaults count. */
 export type Stage = 'home' | 'cloud';
 
@@ -366,7 +368,7 @@ export function readSettings(stage: Stage, assignments: readonly Assignment[]): 
 function parseAssignment(assignment: Assignment, stage: Stage): number | string {
   const { name, text, origin } = assignment;
   if (!Object.hasOwn(SETTINGS, name)) {
-    const near = nearestName(name);
+    const near = nearestOf(name, Object.keys(SETTINGS) as SettingName[]) ?? 'userCallsPerSecond';
     return `${origin}: there is no setting ${JSON.stringify(name)}; did you mean ${near}? Example: --set ${near}=${SETTINGS[near][stage]}`;
   }
   const spec: SettingSpec = SETTINGS[name as SettingName];
@@ -375,21 +377,4 @@ function parseAssignment(assignment: Assignment, stage: Stage): number | string 
   if (Number.isFinite(value) && isWhole && value >= spec.min && value <= spec.max) return value;
   const kind = spec.unit === 'calls/s' ? 'a number' : 'a whole number';
   return `${origin}: ${name} must be ${kind} ${spec.min}..${spec.max} (${spec.unit}), got ${JSON.stringify(text)}. Example: --set ${name}=${spec[stage]}`;
-}
-
-function nearestName(name: string): SettingName {
-  const wanted = name.toLowerCase();
-  const names = Object.keys(SETTINGS) as SettingName[];
-  const scored = names.map((candidate) => ({ candidate, score: sharedLetters(wanted, candidate.toLowerCase()) }));
-  scored.sort((left, right) => right.score - left.score);
-  return scored[0]?.candidate ?? 'userCallsPerSecond';
-}
-
-/** Dice coefficient over pairs of letters. */
-function sharedLetters(left: string, right: string): number {
-  const pairsOf = (text: string): string[] =>
-    Array.from({ length: text.length - 1 }, (_, at) => text.slice(at, at + 2));
-  const pool = new Set(pairsOf(right));
-  const shared = pairsOf(left).filter((pair) => pool.has(pair)).length;
-  return (2 * shared) / (left.length + right.length);
 }

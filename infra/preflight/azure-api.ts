@@ -1,3 +1,5 @@
+import { parseJson } from '../../runtime/core/json.ts';
+
 /** An answer of Azure Resource Manager, whatever its status. */
 export interface AzureAnswer {
   readonly status: number;
@@ -40,7 +42,7 @@ export function openAzureApi(options: AzureApiOptions): AzureApi {
       const reply = await fetch(baseUrl + path, { ...init, headers, signal, redirect: 'error' });
       const text = await reply.text();
       if (attempt === ATTEMPTS_LIMIT || (reply.status !== 429 && reply.status < 500)) {
-        return { status: reply.status, body: parsed(text) };
+        return { status: reply.status, body: parseJson(text) };
       }
       await pause(reply.headers.get('retry-after'));
     }
@@ -49,14 +51,6 @@ export function openAzureApi(options: AzureApiOptions): AzureApi {
     get: (path) => ask(path, { method: 'GET' }),
     post: (path, body) => ask(path, { method: 'POST', body: JSON.stringify(body) }),
   };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 async function pause(retryAfter: string | null): Promise<void> {

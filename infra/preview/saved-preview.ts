@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { ProgramFault } from './program-fault.ts';
 import type { PreviewJson } from './tree.ts';
+import { isObject, parseJson } from '../../runtime/core/json.ts';
 
 /**
  * Reads what `--json` wrote.
@@ -10,7 +11,7 @@ export async function readSavedPreview(path: string): Promise<PreviewJson> {
   const text = await textOf(path);
   const mistake = (what: string): ProgramFault =>
     new ProgramFault('refused', `${path} ${what}. To write one: npm run -s preview -- --stack dev --json > ${path}`);
-  const data = parsed(text);
+  const data = parseJson(text);
   if (data === undefined) throw mistake('is not JSON');
   if (!isObject(data) || !Array.isArray(data['resources']) || !isObject(data['outputs'])) {
     throw mistake('is no preview: it has no "resources" and "outputs"');
@@ -33,14 +34,6 @@ async function textOf(path: string): Promise<string> {
   }
 }
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 function isResource(value: unknown): boolean {
   return (
     isObject(value) &&
@@ -54,8 +47,4 @@ function isCost(value: unknown): boolean {
   if (!isObject(value) || !Array.isArray(value['rows'])) return false;
   const rows: readonly unknown[] = value['rows'];
   return (value['total'] === null || typeof value['total'] === 'number') && rows.every(isObject);
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

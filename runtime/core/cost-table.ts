@@ -1,4 +1,5 @@
 import type { Confidence, Meter, Prices, PriceTier, RetailName } from './cost.ts';
+import { isObject } from './json.ts';
 
 /** A table of prices, or every mistake in it at once. */
 export type ReadPrices =
@@ -115,10 +116,6 @@ function retailErrors(name: string, retail: unknown): readonly string[] {
 
 function rule(name: string, wanted: string, got: unknown, example: string): string {
   return `${name} must be ${wanted}, got ${JSON.stringify(got) ?? 'nothing'}. Example: ${example}`;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isText(value: unknown, form: RegExp): boolean {

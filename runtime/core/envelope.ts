@@ -1,5 +1,6 @@
 import { canonicalText } from './canonical-json.ts';
 import { parseServed, stringifyServed } from './served-json.ts';
+import { isObject } from './json.ts';
 
 /** Version of the envelope that this code writes. It reads this one and the one before. */
 export const ENVELOPE_SCHEMA_VERSION = 1;
@@ -197,10 +198,6 @@ function timeField(object: Record<string, unknown>, name: string): number {
   const isTime = typeof value === 'number' && value >= 0 && value <= LATEST_MS;
   if (!isTime) throw malformed(`${name} must be a time in ms`);
   return value;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function malformed(message: string): EnvelopeError {

@@ -1,4 +1,5 @@
 import type { PageRequest, ParsedPage } from './miner.ts';
+import { isObject } from './json.ts';
 
 /** The list of one data type of one user: `/users/{userId}/{listName}`. */
 export function userList(userId: string, listName: string): PageRequest {
@@ -14,10 +15,6 @@ export function dataList(body: unknown): ParsedPage {
   const data = Object.hasOwn(body, 'data') ? body['data'] : undefined;
   if (!Array.isArray(data)) throw new TypeError(`data must be a list, got ${kindOf(data)}`);
   return { items: data };
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function kindOf(value: unknown): string {

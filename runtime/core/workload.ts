@@ -1,4 +1,5 @@
 import { WORKLOAD, type Workload, type WorkloadField, type WorkloadName } from './workload-fields.ts';
+import { nearestOf } from './nearest.ts';
 
 /** A workload, or every mistake in it at once, each with name, rule, value and example. */
 export type ReadWorkload =
@@ -58,7 +59,7 @@ export function workloadOption(name: string): string {
 
 function readField(name: string, text: string, place: WorkloadPlace): number | string {
   if (!Object.hasOwn(WORKLOAD, name)) {
-    const near = nearestName(name);
+    const near = nearestOf(name, NAMES) ?? 'users';
     const wrong = `${labelOf(name, place)} is not a field of a workload; did you mean ${labelOf(near, place)}?`;
     return `${wrong} ${exampleOf(near, WORKLOAD[near].likely, place)}`;
   }
@@ -80,15 +81,4 @@ function exampleOf(name: string, value: number, place: WorkloadPlace): string {
 
 function valuesOf(value: (field: WorkloadField, name: WorkloadName) => number): Workload {
   return Object.fromEntries(NAMES.map((name) => [name, value(WORKLOAD[name], name)])) as Workload;
-}
-
-/** The name that shares most pairs of letters with what was written. */
-function nearestName(wanted: string): WorkloadName {
-  const pairsOf = (text: string): readonly string[] =>
-    Array.from({ length: Math.max(text.length - 1, 0) }, (_, at) => text.toLowerCase().slice(at, at + 2));
-  const scoreOf = (name: string): number => {
-    const pool = new Set(pairsOf(name));
-    return (2 * pairsOf(wanted).filter((pair) => pool.has(pair)).length) / (wanted.length + name.length);
-  };
-  return NAMES.toSorted((left, right) => scoreOf(right) - scoreOf(left))[0] ?? 'users';
 }

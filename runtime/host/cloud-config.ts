@@ -11,6 +11,7 @@ import {
 } from '../settings.ts';
 import { BadInput } from './bad-input.ts';
 import { type Environment, readEnvironment, type Variables } from './config.ts';
+import { isObject, parseJson } from '../core/json.ts';
 
 /** Where the message bus is: with an Entra token, or with a key (an emulator). The connection string is a secret. */
 export type BusPlace = { readonly namespace: string } | { readonly connectionString: string };
@@ -157,14 +158,10 @@ function isWebUrl(text: string, protocols: readonly string[]): boolean {
   return url.search === '' && url.hash === '' && url.username === '' && url.password === '';
 }
 
+/** Text that is no JSON is the same mistake as JSON that is no object. */
 function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  } catch {
-    // Not JSON: the same mistake as JSON that is no object.
-  }
-  return undefined;
+  const value = parseJson(text);
+  return isObject(value) ? value : undefined;
 }
 
 function isBoth(

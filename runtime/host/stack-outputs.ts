@@ -5,6 +5,7 @@ import { stripVTControlCharacters } from 'node:util';
 import * as z from 'zod';
 import { STACK_OUTPUTS_VERSION, type StackOutputs } from '../settings.ts';
 import { BadInput } from './bad-input.ts';
+import { parseJson } from '../core/json.ts';
 
 /** Where Pulumi.yaml is. */
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
@@ -43,7 +44,7 @@ export async function readStackOutputs(stack: string): Promise<StackOutputs> {
 
 /** The outputs in what Pulumi printed. @throws BadInput */
 export function checkStackOutputs(stack: string, text: string): StackOutputs {
-  const value = parse(text);
+  const value = parseJson(text);
   if (typeof value !== 'object' || value === null) {
     throw new BadInput(
       `pulumi did not answer with the outputs of the stack ${stack}. Next: pulumi stack output --json -s ${stack}`,
@@ -67,14 +68,6 @@ export function checkStackOutputs(stack: string, text: string): StackOutputs {
   throw new BadInput(
     `the outputs of the stack ${stack} are not those of this version:\n${mistakes.join('\n')}\nNext: pulumi up -s ${stack}`,
   );
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 interface Answer {
