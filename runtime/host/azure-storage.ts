@@ -27,11 +27,22 @@ export async function openAzureStorage(connectionString: string): Promise<AzureS
   }
 }
 
+/** Where a storage account is: with a key, or with a token. */
+export type StoragePlace =
+  | { readonly connectionString: string }
+  | { readonly tablesUrl: string; readonly lakeUrl: string };
+
+/** Opens a storage account as its place says; `credential` is asked for only where a token is needed. */
+export async function openStorageAt(
+  place: StoragePlace,
+  credential: () => TokenCredential | Promise<TokenCredential>,
+): Promise<AzureStorage> {
+  if ('connectionString' in place) return openAzureStorage(place.connectionString);
+  return openEntraStorage(place, await credential());
+}
+
 /** Tables and container of a deployed stack, which made them, entered with tokens. Asks for nothing yet. */
-export function openEntraStorage(
-  urls: { tablesUrl: string; lakeUrl: string },
-  credential: TokenCredential,
-): AzureStorage {
+function openEntraStorage(urls: { tablesUrl: string; lakeUrl: string }, credential: TokenCredential): AzureStorage {
   const { tablesUrl, lakeUrl } = urls;
   const container = new ContainerClient(lakeUrl, credential);
   return {

@@ -3,7 +3,7 @@ import type { Miner } from '../core/miner.ts';
 import type { Pipeline } from '../engine/pipeline.ts';
 import type { Lake, Ledger, Log } from '../ports.ts';
 import { CONNECTIONS, type Settings } from '../settings.ts';
-import { type AzureStorage, openAzureStorage, openEntraStorage } from './azure-storage.ts';
+import { openStorageAt } from './azure-storage.ts';
 import { BadInput } from './bad-input.ts';
 import { openCloudCache } from './cloud-cache.ts';
 import type { BusPlace, CloudConfig } from './cloud-config.ts';
@@ -59,7 +59,7 @@ async function open(options: CloudOptions, releases: Release[]): Promise<Cloud> 
   const { config, log } = options;
   const { settings, bus, environment } = config;
   const credential = loginOf(config, options.credential);
-  const storage = await openCloudStorage(config, credential);
+  const storage = await openStorageAt(config.storage, () => credential);
   const { ledger, lake } = storage;
   releases.push(() => ledger.close());
   const sealing = await openCloudSealing({ ...environment, credential });
@@ -76,13 +76,6 @@ async function open(options: CloudOptions, releases: Release[]): Promise<Cloud> 
     openPipeline: (miners) => openPipeline(miners, config.baseUrls),
     close: () => releaseAll(releases),
   };
-}
-
-/** Ledger and lake of a stack alone. */
-async function openCloudStorage(config: CloudConfig, credential: TokenCredential): Promise<AzureStorage> {
-  const { storage } = config;
-  if ('connectionString' in storage) return openAzureStorage(storage.connectionString);
-  return openEntraStorage(storage, credential);
 }
 
 /** Whether something of the stack is entered with a token; only emulators are not. */

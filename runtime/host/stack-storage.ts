@@ -1,5 +1,5 @@
 import type { TokenCredential } from '@azure/identity';
-import { type AzureStorage, openAzureStorage, openEntraStorage } from './azure-storage.ts';
+import { type AzureStorage, openStorageAt } from './azure-storage.ts';
 import { readCloud } from './cloud-config.ts';
 import type { Environment } from './config.ts';
 import { readStackOutputs } from './stack-outputs.ts';
@@ -27,9 +27,6 @@ export async function openStackStorage(stack: string): Promise<StackStorage> {
   // Loading the library of the logins takes longer than all the rest, and an emulator needs none.
   const credential = (): Promise<TokenCredential> =>
     (login ??= import('./person-login.ts').then(({ personLogin }) => personLogin()));
-  const opened =
-    'connectionString' in storage
-      ? await openAzureStorage(storage.connectionString)
-      : openEntraStorage(storage, await credential());
+  const opened = await openStorageAt(storage, credential);
   return { ...opened, environment, credential };
 }
