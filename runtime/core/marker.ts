@@ -1,19 +1,34 @@
-/** Repeats that a list may show before its run is set aside (article ch. 1: ConsecutiveBatchRepeatsLimit = 5). */
+import { hash32 } from './hash32.ts';
+import { type Ring, ringDistance, ringEntry, ringPush } from './ring.ts';
+
+/**
+ * Repeats in a row that set a list aside (article ch. 1: ConsecutiveBatchRepeatsLimit = 5): the sixth equal marker in a row
+ * is the fifth repeat. The article lets one more pass, because it counts after it has compared.
+ */
 export const MARKER_REPEATS_LIMIT = 5;
 
 /** Longest cycle of markers that is seen. */
 export const CYCLE_LENGTH_LIMIT = 64;
 
-/** What the guard remembers between pages; travels in the run row. Bounded: 64 hashes of 8 digits. */
+/**
+ * Longest marker that is taken, in bytes of JSON: the run row holds it beside the memory of both guards, within 4 KB. Cursors
+ * of APIs are of 20 to 400 characters (Graph API, Shopify, Slack, Google, 2026).
+ */
+export const MARKER_LIMIT_BYTES = 1000;
+
+/** Characters of one marker's hash: 24 bits. */
+const HASH_WIDTH = 4;
+
+/** What the guard remembers between pages; travels in the run row. Bounded: 64 hashes of 4 characters. */
 export interface GuardState {
   /** Hashes of the newest markers, oldest first. */
-  readonly recent: readonly string[];
+  readonly recent: Ring;
   /** Markers in a row that had been met before. */
   readonly repeats: number;
 }
 
 /** The guard at the head of a list. */
-export const FRESH_GUARD: GuardState = { recent: [], repeats: 0 };
+export const FRESH_GUARD: GuardState = { recent: '', repeats: 0 };
 
 /** What the guard says of a marker, and what it remembers then. */
 export interface GuardDecision {
@@ -24,23 +39,19 @@ export interface GuardDecision {
 }
 
 /**
- * Judges the marker of the next page against the ones before it.
+ * Judges the marker of the next page against the ones before it. A healthy marker is taken for one of the last 64 with a chance
+ * of 64 / 2^24 = 3.8e-6, and five in a row are needed: 8e-28 a page.
  * Article ch. 1; departs: also sees cycles, and says so instead of returning in silence.
  */
 export function guardMarker(state: GuardState, marker: string): GuardDecision {
-  const hash = markerHash(marker);
-  const index = state.recent.lastIndexOf(hash);
-  const cycleLength = index < 0 ? 0 : state.recent.length - index;
+  const entry = ringEntry(hash32(marker), HASH_WIDTH);
+  const cycleLength = ringDistance(state.recent, entry);
   const repeats = cycleLength === 0 ? 0 : state.repeats + 1;
-  const recent = [...state.recent, hash].slice(-CYCLE_LENGTH_LIMIT);
-  return { state: { recent, repeats }, verdict: repeats > MARKER_REPEATS_LIMIT ? 'stuck' : 'go-on', cycleLength };
+  const recent = ringPush(state.recent, entry, CYCLE_LENGTH_LIMIT);
+  return { state: { recent, repeats }, verdict: repeats >= MARKER_REPEATS_LIMIT ? 'stuck' : 'go-on', cycleLength };
 }
 
-/** FNV-1a, 32 bits: a false alarm would need six chance hits in a row. */
-function markerHash(marker: string): string {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < marker.length; index += 1) {
-    hash = Math.imul(hash ^ marker.charCodeAt(index), 0x01000193) >>> 0;
-  }
-  return hash.toString(16).padStart(8, '0');
+/** Size of a marker where it is stored, in bytes. */
+export function markerBytes(marker: string): number {
+  return new TextEncoder().encode(JSON.stringify(marker)).byteLength;
 }

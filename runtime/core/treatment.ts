@@ -1,6 +1,6 @@
 import { backoffMs, type Backoff, withJitter } from './backoff.ts';
 import type { Fault } from './faults.ts';
-import { endRun, FAILURES_LIMIT, nextSlice, restartRun, RESTARTS_LIMIT, type Run } from './run.ts';
+import { endRun, FAILURES_LIMIT, nextSlice, restartRun, RESTARTS_LIMIT, type Run, type RunEnd } from './run.ts';
 
 /** Waits and limits of the treatments. */
 export interface TreatmentSettings {
@@ -50,16 +50,16 @@ export function treatFault(
         return { kind: 'again', waitMs: backoffMs(settings.retry, attempt + 1, random), run };
       }
       const failures = run.failures + 1;
-      if (failures > FAILURES_LIMIT) return { kind: 'end', run: endRun(run, 'failed', reasonOf(fault), nowMs) };
+      if (failures > FAILURES_LIMIT) return { kind: 'end', run: endOf(run, 'failed', fault, nowMs) };
       const notBeforeMs = nowMs + backoffMs(settings.later, failures, random);
       return { kind: 'later', run: nextSlice({ ...run, failures }, nowMs, notBeforeMs) };
     }
     case 'pause':
-      return { kind: 'end', run: { ...endRun(run, 'paused', reasonOf(fault), nowMs), tokenHash: now.tokenHash } };
+      return { kind: 'end', run: { ...endOf(run, 'paused', fault, nowMs), tokenHash: now.tokenHash } };
     case 'skip':
     case 'deactivate':
     case 'stop':
-      return { kind: 'end', run: endRun(run, 'failed', reasonOf(fault), nowMs) };
+      return { kind: 'end', run: endOf(run, 'failed', fault, nowMs) };
     case 'restart':
       if (run.restarts >= RESTARTS_LIMIT || run.marker === null) return quarantine(run, fault, nowMs);
       return { kind: 'again', waitMs: 0, run: restartRun(run, nowMs) };
@@ -83,9 +83,9 @@ export function waitOrLater(
 }
 
 function quarantine(run: Run, fault: Fault, nowMs: number): TreatmentVerdict {
-  return { kind: 'end', run: endRun(run, 'quarantined', reasonOf(fault), nowMs) };
+  return { kind: 'end', run: endOf(run, 'quarantined', fault, nowMs) };
 }
 
-function reasonOf(fault: Fault): string {
-  return `${fault.code}: ${fault.message}`;
+function endOf(run: Run, state: RunEnd['state'], { code, message }: Fault, nowMs: number): Run {
+  return endRun(run, { state, code, reason: `${code}: ${message}` }, nowMs);
 }

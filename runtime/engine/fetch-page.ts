@@ -1,4 +1,5 @@
 import { Fault } from '../core/faults.ts';
+import { MARKER_LIMIT_BYTES, markerBytes } from '../core/marker.ts';
 import type { Miner, User } from '../core/miner.ts';
 import { parseServed } from '../core/served-json.ts';
 import type { UpstreamDefinition, UpstreamReply } from '../core/upstream.ts';
@@ -82,5 +83,8 @@ function parsePage(miner: Miner, body: unknown): readonly unknown[] {
 function nextOf(definition: UpstreamDefinition, reply: UpstreamReply): string | null {
   const next = definition.next(reply);
   if (next.kind === 'broken') throw new Fault('marker-missing', next.reason);
-  return next.kind === 'more' ? next.marker : null;
+  if (next.kind === 'end') return null;
+  const sizeBytes = markerBytes(next.marker);
+  if (sizeBytes <= MARKER_LIMIT_BYTES) return next.marker;
+  throw new Fault('page-shape', `the marker has ${sizeBytes} bytes, and at most ${MARKER_LIMIT_BYTES} are taken`);
 }

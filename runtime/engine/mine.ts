@@ -1,9 +1,10 @@
 import type { Backoff } from '../core/backoff.ts';
 import { Fault } from '../core/faults.ts';
 import { decodeMarkerMessage, type MarkerMessage } from '../core/marker-message.ts';
-import { guardMarker } from '../core/marker.ts';
+import { guardContent } from '../core/content-guard.ts';
+import { type GuardDecision, guardMarker } from '../core/marker.ts';
 import type { Miner, User } from '../core/miner.ts';
-import { advancePage, decideSlice, endRun, nextSlice, type Run } from '../core/run.ts';
+import { advancePage, decideSlice, endRun, isSameWork, moverOf, nextSlice, type Run } from '../core/run.ts';
 import { treatFault, type TreatmentSettings, waitOrLater } from '../core/treatment.ts';
 import type { UpstreamDefinition } from '../core/upstream.ts';
 import type { Handled, IncomingMessage } from '../ports.ts';
@@ -62,7 +63,7 @@ export async function mine(deps: MineDeps, message: IncomingMessage, lock: Abort
   }
   const marker = decoded.message;
   const [stored] = await deps.runs.read(deps.miner.name, [marker.userId]);
-  const verdict = decideSlice(stored?.run, marker);
+  const verdict = decideSlice(stored?.run, { ...marker, messageId: message.messageId });
   if (stored === undefined || verdict === 'settle') {
     // The write that ended the run may have been answered with an error: then nobody in this process knows yet.
     if (stored !== undefined && stored.run.state !== 'live') deps.progress.ended(stored.run);
@@ -73,18 +74,27 @@ export async function mine(deps: MineDeps, message: IncomingMessage, lock: Abort
     return COMPLETE;
   }
   try {
-    await mineSlice(deps, marker, stored, lock);
+    await mineSlice(deps, { marker, stored, messageId: message.messageId }, lock);
   } catch (error) {
     if (!(error instanceof RunMoved)) throw error;
   }
   return COMPLETE;
 }
 
-async function mineSlice(deps: MineDeps, marker: MarkerMessage, stored: StoredRun, lock: AbortSignal): Promise<void> {
+/** A marker message that is to be worked on, and the row that it met. */
+interface SliceTask {
+  readonly marker: MarkerMessage;
+  readonly stored: StoredRun;
+  readonly messageId: string;
+}
+
+async function mineSlice(deps: MineDeps, task: SliceTask, lock: AbortSignal): Promise<void> {
+  const { marker, stored } = task;
   const user = await deps.users.read(marker.userId);
-  const slice = new Slice(deps, stored);
+  const slice = new Slice(deps, task);
   if (user === undefined || user.status !== 'active') {
-    return slice.finish(endRun(stored.run, 'failed', 'the user is not active', deps.clock.now()));
+    const end = { state: 'failed', code: 'user-inactive', reason: 'the user is not active' } as const;
+    return slice.finish(endRun(stored.run, end, deps.clock.now()));
   }
   deps.progress.opened(stored.run, 'mining');
   deps.packer.enter();
@@ -98,11 +108,13 @@ async function mineSlice(deps: MineDeps, marker: MarkerMessage, stored: StoredRu
 /** One slice under way. The run row moves only by compare-and-set from the state this slice has seen. */
 class Slice {
   readonly #deps: MineDeps;
+  readonly #messageId: string;
   #run: Run;
   #etag: string;
 
-  constructor(deps: MineDeps, stored: StoredRun) {
+  constructor(deps: MineDeps, { stored, messageId }: SliceTask) {
     this.#deps = deps;
+    this.#messageId = messageId;
     this.#run = stored.run;
     this.#etag = stored.etag;
   }
@@ -136,7 +148,8 @@ class Slice {
   }
 
   /** Writes the run row and, for a run that goes on, sends the next marker message. */
-  async finish(run: Run): Promise<void> {
+  async finish(ended: Run): Promise<void> {
+    const run = ended.state === 'live' ? { ...ended, movedBy: moverOf(ended, this.#messageId) } : ended;
     await this.#save(run);
     if (run.state === 'live') {
       this.#deps.progress.opened(run, run.notBeforeMs > 0 ? 'waits for its budget or a retry' : 'queued');
@@ -184,17 +197,19 @@ class Slice {
     const observedAtMs = Math.max(deps.clock.now(), run.observedAtMs + 1);
     const taken = await takePage(deps, deps.miner, run, page.items, observedAtMs);
     deps.progress.page(run.minerName, taken.fresh, deps.clock.now());
+    const { marker, guard } = run;
+    const { state: content, stuck } = guardContent(run.content, taken.ids);
+    const nowMs = deps.clock.now();
     if (page.next === null) {
-      const last = { marker: run.marker, guard: run.guard, observedAtMs: taken.observedAtMs };
-      const nowMs = deps.clock.now();
-      await this.finish(endRun(advancePage(run, last, nowMs), 'done', undefined, nowMs));
+      const end = { state: 'done', code: 'end-of-list', reason: 'the list was read to its end' } as const;
+      await this.finish(endRun(advancePage(run, { ...taken, marker, guard, content }, nowMs), end, nowMs));
       return true;
     }
-    const guard = guardMarker(run.guard, page.next);
-    const moved = { marker: page.next, guard: guard.state, observedAtMs: taken.observedAtMs };
-    const advanced = advancePage(run, moved, deps.clock.now());
+    const decision = guardMarker(guard, page.next);
+    const advanced = advancePage(run, { ...taken, marker: page.next, guard: decision.state, content }, nowMs);
     await this.#save(advanced);
-    if (guard.verdict === 'stuck') throw stuckFault(advanced, guard.cycleLength);
+    if (decision.verdict === 'stuck') throw stuckFault(advanced, decision);
+    if (stuck !== undefined) throw new Fault('no-progress', `${stuck}, on page ${advanced.pages}`);
     return false;
   }
 
@@ -218,21 +233,30 @@ class Slice {
   }
 
   async #save(run: Run): Promise<void> {
-    const [written] = await this.#deps.runs.write([{ run, etag: this.#etag }]);
-    const etag = written ?? (await this.#ownWrite(run));
-    if (etag === undefined) throw new RunMoved();
-    this.#run = run;
-    this.#etag = etag;
+    const [etag] = await this.#deps.runs.write([{ run, etag: this.#etag }]);
+    const saved = etag === undefined ? await this.#wonAnyway(run) : { run, etag };
+    if (saved === undefined) throw new RunMoved();
+    this.#run = saved.run;
+    this.#etag = saved.etag;
   }
 
-  /** A write whose answer was lost looks like a conflict: the row then holds just what this slice wrote. */
-  async #ownWrite(run: Run): Promise<string | undefined> {
-    const [stored] = await this.#deps.runs.read(run.minerName, [run.userId]);
-    return stored !== undefined && JSON.stringify(stored.run) === JSON.stringify(run) ? stored.etag : undefined;
+  /**
+   * The row after a write that looked like a conflict and is none: its answer was lost, and the row holds just what this slice
+   * wrote; or somebody has only sent the message of this slice again, and then it is written over that.
+   */
+  async #wonAnyway(run: Run): Promise<StoredRun | undefined> {
+    const { runs } = this.#deps;
+    const [stored] = await runs.read(run.minerName, [run.userId]);
+    if (stored === undefined) return undefined;
+    if (JSON.stringify(stored.run) === JSON.stringify(run)) return stored;
+    if (!isSameWork(stored.run, this.#run)) return undefined;
+    const merged = run.slice === stored.run.slice ? { ...run, copies: stored.run.copies } : run;
+    const [etag] = await runs.write([{ run: merged, etag: stored.etag }]);
+    return etag === undefined ? undefined : { run: merged, etag };
   }
 }
 
-function stuckFault(run: Run, cycleLength: number): Fault {
+function stuckFault(run: Run, { cycleLength }: GuardDecision): Fault {
   const what = cycleLength === 1 ? 'the same marker came back' : `${cycleLength} markers came back in a circle`;
   return new Fault('marker-stuck', `${what}, ${run.guard.repeats} repeats in a row on page ${run.pages}`);
 }

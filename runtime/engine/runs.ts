@@ -1,5 +1,5 @@
 import { partitionsOf, runKey, USER_HASH_DIGITS } from '../core/keys.ts';
-import type { Run } from '../core/run.ts';
+import { readRun, type Run } from '../core/run.ts';
 import type { Digest, Rows, StoredRow } from '../ports.ts';
 
 /** A run row with the etag that a change must match. */
@@ -50,5 +50,5 @@ export class Runs {
 }
 
 function decode(row: StoredRow): StoredRun {
-  return { run: JSON.parse(row.value) as Run, etag: row.etag };
+  return { run: readRun(row.value), etag: row.etag };
 }

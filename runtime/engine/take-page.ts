@@ -25,8 +25,12 @@ export const ITEM_ID_LIMIT = 4096;
 
 /** What became of a page. */
 export interface TakenPage {
-  /** Items that went into envelopes. */
+  /** Items that went into envelopes, that were known already, and that were set aside. */
   readonly fresh: number;
+  readonly seen: number;
+  readonly rejected: number;
+  /** Ids of the items that have one. */
+  readonly ids: readonly string[];
   /** Newest observation on the page; the next page is later. */
   readonly observedAtMs: number;
 }
@@ -70,7 +74,7 @@ export async function takePage(
   deps.completeness.add('seen', dropped, miner.name);
   deps.completeness.add('rejected', rejected.length, miner.name);
   return {
-    fresh: fresh.length,
+    ...{ fresh: fresh.length, seen: dropped, rejected: rejected.length, ids: good.map(({ id }) => id) },
     observedAtMs: fresh.reduce((newest, item) => Math.max(newest, item.observedAtMs), observedAtMs),
   };
 }

@@ -140,7 +140,8 @@ describe('a row that ended while its message waited', () => {
     const { process } = rig(serveLists({ u1: pagesOf(1) }));
     await process.start('u1');
     const [stored] = await process.runs.read('chats', ['u1']);
-    await process.runs.write([{ run: endRun(stored!.run, 'quarantined', 'by hand', 1), etag: stored!.etag }]);
+    const end = { state: 'quarantined', code: 'refused', reason: 'by hand' } as const;
+    await process.runs.write([{ run: endRun(stored!.run, end, 1), etag: stored!.etag }]);
     await process.drain();
     expect(process.progress.openRuns()).toBe(0);
     expect(process.progress.setAsideList()).toMatchObject([{ reason: 'by hand' }]);

@@ -112,7 +112,10 @@ describe('a firing', () => {
     await process.start('u1');
     world.bus.held.length = 0;
     const tokenHash = process.scheduleDeps.digest.sha256('token of u1', 32);
-    await change(process, 'u1', (run) => ({ ...endRun(run, 'paused', 'token: no', 1), tokenHash }));
+    await change(process, 'u1', (run) => ({
+      ...endRun(run, { state: 'paused', code: 'token', reason: 'no' }, 1),
+      tokenHash,
+    }));
     expect(await process.fire([userNamed('u1')])).toMatchObject({ setAside: 1, started: 0 });
     expect(process.progress.setAside()).toEqual({ quarantined: 0, paused: 1, failed: 0 });
     expect(await process.fire([userNamed('u1', { accessToken: 'a new one' })])).toMatchObject({ started: 1 });
@@ -214,8 +217,8 @@ describe('the monitor', () => {
     const ids = Array.from({ length: 250 }, (_, at) => `u${at}`);
     await process.start(...ids);
     world.bus.held.length = 0;
-    await change(process, 'u0', (run) => endRun(run, 'done', undefined, 1));
-    await change(process, 'u1', (run) => endRun(run, 'quarantined', 'x', 1));
+    await change(process, 'u0', (run) => endRun(run, { state: 'done', code: 'end-of-list', reason: 'x' }, 1));
+    await change(process, 'u1', (run) => endRun(run, { state: 'quarantined', code: 'refused', reason: 'x' }, 1));
     await change(process, 'u2', (run) => ({ ...run, notBeforeMs: world.clock.now() + 10_000 }));
     world.clock.skip(5000);
     await change(process, 'u3', (run) => ({ ...run, progressAtMs: world.clock.now() }));
