@@ -49,7 +49,8 @@ export interface UpstreamAnswer {
 
 /**
  * One HTTP call. Redirects are never followed.
- * @throws Fault `transient` (connection, timeout, cut body, undecodable encoding) or `page-too-large`.
+ * @throws Fault `transient` (connection, timeout, cut body, undecodable encoding), `proxy` (no tunnel, and the proxy is to blame),
+ * `page-too-large`, or `refused` (a call that can never be sent).
  */
 export interface Upstream {
   call(call: UpstreamCall, signal?: AbortSignal): Promise<UpstreamAnswer>;

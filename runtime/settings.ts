@@ -78,6 +78,14 @@ export const SETTINGS = {
     cloud: 30_000,
     docs: 'Longest time for one call, headers and body together.',
   },
+  clientIdleMs: {
+    unit: 'ms',
+    min: 1000,
+    max: 24 * HOUR_MS,
+    home: 300_000,
+    cloud: 300_000,
+    docs: "An unused user's client, an idle socket or an unused proxy is closed after this long (article ch. 1: 2 hours).",
+  },
   pageMaxBytes: {
     unit: 'bytes',
     min: 1024,

@@ -13,9 +13,6 @@ import type { Upstream, UpstreamAnswer, UpstreamCall } from '../ports.ts';
 /** How long `close` waits for the calls that run before it cuts them, in ms. */
 const CLOSE_GRACE_MS = 2_000;
 
-/** Longest wait for one TCP or TLS connection, or for a proxy's answer to CONNECT, in ms. */
-const CONNECT_TIMEOUT_MS = 10_000;
-
 /** A body encoded more often than this is an attack or an accident. */
 const ENCODINGS_MAX = 2;
 
@@ -27,6 +24,8 @@ const BYTE_ORDER_MARK = 0xfeff;
 /** A shorter text is no secret, and may be a word of the error. */
 const CREDENTIAL_LENGTH_MIN = 8;
 
+type AgentOptions = Agent.Options & { readonly connectTimeout: number };
+
 type Decoder = Transform & { readonly bytesWritten: number };
 
 const DECODERS: Readonly<Record<string, () => Decoder>> = {
@@ -36,18 +35,8 @@ const DECODERS: Readonly<Record<string, () => Decoder>> = {
   zstd: () => createZstdDecompress({ params: { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG_MAX } }),
 };
 
-/** Codes of errors that, with a proxy in between, can only come from the way to the proxy or from the proxy. */
-const PROXY_ERROR_CODES: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ETIMEDOUT',
-  'UND_ERR_CONNECT_TIMEOUT',
-  'UND_ERR_PRX_CONN',
-  'UND_ERR_PRX_TLS',
-]);
+/** Statuses with which a proxy says that the other side is at fault (RFC 9110, sections 15.6.3 and 15.6.5). */
+const UPSTREAM_FAULT_STATUSES: ReadonlySet<number> = new Set([502, 504]);
 
 /** Options of `openUndiciUpstream`. */
 export interface UndiciUpstreamOptions {
@@ -55,6 +44,8 @@ export interface UndiciUpstreamOptions {
   readonly connections?: number;
   /** How long an idle socket, and a proxy that nobody uses, is kept, in ms. Default 5 min (article: 2 h). */
   readonly idleMs?: number;
+  /** Longest wait for one TCP or TLS connection, or for a proxy's answer to CONNECT, in ms. Default 10 s. */
+  readonly connectTimeoutMs?: number;
   /** Proxies kept open at once; the least recently used one is closed when its calls have ended. Default 64. */
   readonly maxProxies?: number;
 }
@@ -76,7 +67,7 @@ interface ProxyClient {
 }
 
 class UndiciUpstream implements Upstream {
-  readonly #options: Agent.Options;
+  readonly #options: AgentOptions;
   readonly #direct: Agent;
   readonly #proxies: LRUCache<string, ProxyClient>;
   /** Agents that are not closed yet, evicted ones included. */
@@ -85,8 +76,9 @@ class UndiciUpstream implements Upstream {
   readonly #cut = new AbortController();
   #closed: Promise<void> | undefined;
 
-  constructor({ connections = 64, idleMs = 300_000, maxProxies = 64 }: UndiciUpstreamOptions) {
-    for (const [name, value] of Object.entries({ connections, idleMs, maxProxies })) {
+  constructor(options: UndiciUpstreamOptions) {
+    const { connections = 64, idleMs = 300_000, connectTimeoutMs = 10_000, maxProxies = 64 } = options;
+    for (const [name, value] of Object.entries({ connections, idleMs, connectTimeoutMs, maxProxies })) {
       if (!Number.isSafeInteger(value) || value < 1)
         throw new RangeError(`${name} must be a whole number from 1, got ${value}`);
     }
@@ -95,7 +87,7 @@ class UndiciUpstream implements Upstream {
       allowH2: false,
       keepAliveTimeout: idleMs,
       keepAliveMaxTimeout: idleMs,
-      connectTimeout: CONNECT_TIMEOUT_MS,
+      connectTimeout: connectTimeoutMs,
       // One deadline per call covers headers and body together.
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -253,18 +245,45 @@ function targetOf(call: UpstreamCall): Target {
   return { url, name: `${url.host}${url.pathname}`, proxy };
 }
 
-function openProxy(proxyUrl: string, target: Target, options: Agent.Options): ProxyAgent {
+function openProxy(proxyUrl: string, target: Target, options: AgentOptions): ProxyAgent {
   try {
     return new ProxyAgent({
       ...options,
       uri: proxyUrl,
       // Always a tunnel: one way for http and https, and the proxy is never sent the user's headers as its own request.
       proxyTunnel: true,
-      clientFactory: (origin, pool) => new Pool(origin, { ...pool, headersTimeout: CONNECT_TIMEOUT_MS }),
+      clientFactory: (origin, pool) => new TunnelPool(origin, { ...pool, headersTimeout: options.connectTimeout }),
     });
   } catch {
     // The original error quotes the address with its password, so it is not kept as a cause.
     throw new Fault('refused', `${target.name}: the proxy's address is not valid`);
+  }
+}
+
+/** A tunnel could not be opened. From the first packet to the proxy until its answer to CONNECT. */
+class TunnelError extends Error {
+  /** False: the proxy works, and says that the upstream does not. */
+  readonly isProxyAtFault: boolean;
+
+  constructor(message: string, isProxyAtFault: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.isProxyAtFault = isProxyAtFault;
+  }
+}
+
+/**
+ * The connections to a proxy. Whatever fails here failed before there was a tunnel, and only here can that be told from a
+ * failure behind it: the codes are the same.
+ */
+class TunnelPool extends Pool {
+  override async connect(options: Parameters<Pool['connect']>[0]): Promise<Dispatcher.ConnectData> {
+    const { socket, statusCode, ...rest } = await super.connect(options).catch((cause: unknown) => {
+      // A stable code, or nothing: an error of TLS may quote names, and undici tries for ever on some codes of its own.
+      throw new TunnelError(`cannot be used (${codeOf(cause)})`, true, { cause });
+    });
+    if (statusCode === 200) return { socket, statusCode, ...rest };
+    socket.on('error', () => undefined).destroy();
+    throw new TunnelError(`refused the tunnel (status ${statusCode})`, !UPSTREAM_FAULT_STATUSES.has(statusCode));
   }
 }
 
@@ -346,10 +365,10 @@ function asFault(error: unknown, target: Target): Fault {
   const text = error instanceof Error ? error.message : String(error);
   if (code === 'UND_ERR_INVALID_ARG')
     return new Fault('refused', `${target.name}: the request cannot be sent`, { cause: error });
-  const status = /^Proxy response \((\d+)\)/.exec(text)?.[1];
-  if (target.proxy !== null && (status !== undefined || PROXY_ERROR_CODES.has(code))) {
-    const what = status === undefined ? `cannot be used (${code})` : `refused the tunnel (status ${status})`;
-    return new Fault('transient', `${target.name}: the proxy ${target.proxy} ${what}`, { cause: error });
+  if (error instanceof TunnelError) {
+    const { isProxyAtFault, message } = error;
+    const what = `${target.name}: the proxy ${target.proxy} ${message}`;
+    return new Fault(isProxyAtFault ? 'proxy' : 'transient', what, { cause: error });
   }
   const way = target.proxy === null ? '' : ` through the proxy ${target.proxy}`;
   return new Fault('transient', `${target.name}${way}: ${text}${code === '' ? '' : ` (${code})`}`, { cause: error });

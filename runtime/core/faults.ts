@@ -37,6 +37,8 @@ export const FAULTS = {
   'wrong-address': { treatment: 'quarantine', scope: 'run' },
   'dead-marker': { treatment: 'restart', scope: 'run' },
   transient: { treatment: 'retry', scope: 'upstream' },
+  // Counts for the breaker of (upstream, proxy), never for that of the upstream without a proxy.
+  proxy: { treatment: 'retry', scope: 'upstream' },
   refused: { treatment: 'quarantine', scope: 'run' },
   'page-shape': { treatment: 'quarantine', scope: 'run' },
   'page-too-large': { treatment: 'shrink', scope: 'run' },

@@ -5,7 +5,10 @@ export type Lane = 'realtime' | 'money' | 'bulk';
 export interface User {
   readonly userId: string;
   readonly accessToken: string;
+  /** Every call of this user goes through it. Null: none, calls go direct. */
   readonly proxyUrl: string | null;
+  /** Whether calls may go direct for a while when the proxy itself has failed, never when the upstream has. Default false. */
+  readonly allowDirect?: boolean;
   readonly status: 'active' | 'inactive';
 }
 

@@ -1,8 +1,16 @@
 import type { PageRequest, ParsedPage } from './miner.ts';
 import { isObject } from './json.ts';
 
-/** The list of one data type of one user: `/users/{userId}/{listName}`. */
+/** Segments that ask for another path (URL Standard, "path state"). */
+const PATH_STEPS: ReadonlySet<string> = new Set(['.', '..']);
+
+/**
+ * The list of one data type of one user: `/users/{userId}/{listName}`.
+ * @throws URIError for a lone surrogate, RangeError for `.` and `..`, which no escape keeps from being another address.
+ */
 export function userList(userId: string, listName: string): PageRequest {
+  if (PATH_STEPS.has(userId) || PATH_STEPS.has(listName))
+    throw new RangeError('a segment of a path must not be . or ..');
   return { path: `/users/${encodeURIComponent(userId)}/${encodeURIComponent(listName)}` };
 }
 

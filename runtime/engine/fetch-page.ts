@@ -1,15 +1,16 @@
 import { Fault } from '../core/faults.ts';
 import { MARKER_LIMIT_BYTES, markerBytes } from '../core/marker.ts';
-import type { Miner, User } from '../core/miner.ts';
+import type { Miner, PageRequest, User } from '../core/miner.ts';
 import { parseServed } from '../core/served-json.ts';
 import type { UpstreamDefinition, UpstreamReply } from '../core/upstream.ts';
-import type { Clock, Upstream } from '../ports.ts';
+import type { Clock } from '../ports.ts';
+import type { ClientCall, ClientPool } from './client-pool.ts';
 import type { Limits } from './limits.ts';
 
 /** What a fetch works with. */
 export interface FetchDeps {
   readonly clock: Clock;
-  readonly upstream: Upstream;
+  readonly clients: Pick<ClientPool, 'call'>;
   readonly limits: Limits;
 }
 
@@ -38,29 +39,39 @@ export interface FetchedPage {
  * @throws Fault for everything that is not a page; the signal's reason when it was aborted.
  */
 export async function fetchPage(deps: FetchDeps, source: PageSource, signal: AbortSignal): Promise<FetchedPage> {
-  const answer = await deps.limits.withSlot(() => deps.upstream.call(callOf(source), signal));
+  const { definition, user } = source;
+  const call = callOf(source);
+  const answer = await deps.limits.withSlot(() => deps.clients.call(definition, user, call, signal));
   const reply: UpstreamReply = { ...answer, body: parseBody(answer.text) };
-  deps.limits.note(source.definition.usage(reply), source.definition.name, source.user.userId);
-  const fault = source.definition.classify(reply, source.marker !== null, deps.clock.now());
+  deps.limits.note(definition.usage(reply), definition.name, user.userId);
+  const fault = definition.classify(reply, source.marker !== null, deps.clock.now());
   if (fault !== undefined) {
     throw new Fault(fault.code, fault.reason, fault.retryAfterMs === undefined ? {} : { waitMs: fault.retryAfterMs });
   }
-  return { items: parsePage(source.miner, reply.body), next: nextOf(source.definition, reply) };
+  return { items: parsePage(source.miner, reply.body), next: nextOf(definition, reply) };
 }
 
-function callOf(source: PageSource): Parameters<Upstream['call']>[0] {
-  const request = source.miner.request(source.user.userId);
+function callOf(source: PageSource): ClientCall {
+  const request = requestOf(source);
   const query = new URLSearchParams({
     ...request.query,
     ...source.definition.paginate(source.marker, source.limit),
   });
   return {
     url: `${source.baseUrl}${request.path}?${query.toString()}`,
-    headers: { accept: 'application/json', ...source.definition.authorize(source.user) },
-    proxyUrl: source.user.proxyUrl,
     maxBytes: source.maxBytes,
     timeoutMs: source.timeoutMs,
   };
+}
+
+/** Some ids cannot be asked for: a lone surrogate has no percent-encoding, and `..` is another address. Other errors are bugs. */
+function requestOf({ miner, user }: PageSource): PageRequest {
+  try {
+    return miner.request(user.userId);
+  } catch (cause) {
+    if (!(cause instanceof RangeError || cause instanceof URIError)) throw cause;
+    throw new Fault('refused', `no address of ${miner.name} can be made of this user's id`, { cause });
+  }
 }
 
 function parseBody(text: string): unknown {

@@ -23,6 +23,7 @@ import type {
 } from '../ports.ts';
 import type { Settings } from '../settings.ts';
 import { Checkpoints } from './checkpoints.ts';
+import { ClientPool } from './client-pool.ts';
 import { Completeness } from './completeness.ts';
 import { sendToDeadLetters } from './dead-letter.ts';
 import { Packer } from './deliver.ts';
@@ -81,6 +82,7 @@ export class Pipeline {
   readonly #checkpoints: Checkpoints;
   readonly #runs: Runs;
   readonly #limits: Limits;
+  readonly #clients: ClientPool;
   readonly #gone: GoneUsers;
   readonly #handlers = new Map<string, Handler>();
   readonly #consumers = new Map<string, Consumer>();
@@ -109,6 +111,7 @@ export class Pipeline {
       tiers: deps.tiers,
       onTierError: (error) => log.warn('a cache tier did not answer; the next one is asked', { error: textOf(error) }),
     });
+    this.#clients = new ClientPool({ clock, upstream: deps.upstream, log }, { idleMs: settings.clientIdleMs });
     this.#limits = new Limits(
       { clock },
       {
@@ -187,6 +190,7 @@ export class Pipeline {
 
   /** One look of the monitor: silent runs are sent again. */
   async tick(): Promise<void> {
+    this.#clients.expire();
     const { settings } = this.#options;
     for (const miner of this.#options.miners) {
       const { users = 0, usersDone = 0 } = this.progress.miners.get(miner.name) ?? {};
@@ -209,6 +213,7 @@ export class Pipeline {
    * @throws the first error, after every miner had its look.
    */
   async watch(): Promise<number> {
+    this.#clients.expire();
     const failures: unknown[] = [];
     let revived = 0;
     for (const miner of this.#options.miners) {
@@ -257,6 +262,7 @@ export class Pipeline {
     const untilMs = this.#deps.clock.now() + graceMs;
     const mining = [...this.#consumers].filter(([queue]) => queue !== INGESTION_QUEUE);
     await Promise.all(mining.map(([, consumer]) => consumer.stop(graceMs)));
+    this.#clients.close();
     const leftMs = Math.max(0, untilMs - this.#deps.clock.now());
     await this.#consumers.get(INGESTION_QUEUE)?.stop(leftMs);
   }
@@ -306,6 +312,7 @@ export class Pipeline {
       runs: this.#runs,
       users: this.users,
       limits: this.#limits,
+      clients: this.#clients,
       progress: this.progress,
       queue: route.miningQueue,
       isStopping: () => this.#isStopping,

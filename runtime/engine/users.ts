@@ -34,7 +34,8 @@ export interface UsersDeps {
   readonly onUnreadable?: (found: UnreadableUsers) => void;
 }
 
-type Secrets = Pick<User, 'accessToken' | 'proxyUrl'>;
+/** Records from before there was `allowDirect` lack it, which is the same as false. */
+type Secrets = Pick<User, 'accessToken' | 'proxyUrl' | 'allowDirect'>;
 
 /** A row as it is stored. Rows without `sealed` come from before there were keys; the next write seals them. */
 type StoredUser = Pick<User, 'userId' | 'status'> & ({ readonly sealed: SealedText } | Secrets);
@@ -57,10 +58,11 @@ export function userEntryOf(row: StoredRow): UserEntry {
   return { userId, status, keyId: 'sealed' in rest ? rest.sealed.keyId : null };
 }
 
-/** Value of a user's row: token and proxy sealed for this user alone, the rest readable. */
+/** Value of a user's row: token, proxy and what is allowed without it are sealed for this user alone, the rest is readable. */
 export async function sealUser(user: User, sealing: Sealing): Promise<string> {
-  const { userId, accessToken, proxyUrl, status } = user;
-  const sealed = await sealing.seal(JSON.stringify({ accessToken, proxyUrl }), userId);
+  const { userId, accessToken, proxyUrl, allowDirect, status } = user;
+  const secrets: Secrets = { accessToken, proxyUrl, ...(allowDirect === true ? { allowDirect } : {}) };
+  const sealed = await sealing.seal(JSON.stringify(secrets), userId);
   return JSON.stringify({ userId, status, sealed });
 }
 
@@ -72,8 +74,9 @@ export async function openUser(row: StoredRow, deps: Pick<UsersDeps, 'digest' | 
     throw new SealingError('SEAL_BROKEN', 'the row of a user holds another user. Next: import the user again');
   }
   if (!('sealed' in stored)) return stored;
-  const { accessToken, proxyUrl } = JSON.parse(await deps.sealing.open(stored.sealed, userId)) as Secrets;
-  return { userId, accessToken, proxyUrl, status };
+  const secrets = JSON.parse(await deps.sealing.open(stored.sealed, userId)) as Secrets;
+  const { accessToken, proxyUrl, allowDirect } = secrets;
+  return { userId, accessToken, proxyUrl, ...(allowDirect === true ? { allowDirect } : {}), status };
 }
 
 /** The users table. Tokens and proxies are sealed in it, and open only in memory. */

@@ -3,6 +3,7 @@ import { systemClock } from '../adapters/system.ts';
 import { Fault } from '../core/faults.ts';
 import type { Miner, User } from '../core/miner.ts';
 import type { UpstreamDefinition } from '../core/upstream.ts';
+import { ClientPool } from '../engine/client-pool.ts';
 import { fetchPage } from '../engine/fetch-page.ts';
 import { Limits } from '../engine/limits.ts';
 import type { Settings } from '../settings.ts';
@@ -32,9 +33,11 @@ export async function probeUpstream(options: ProbeOptions): Promise<void> {
     { clock: systemClock },
     { user: { callsPerSecond: 1, burst: 1 }, upstream: { callsPerSecond: 1, burst: 1 }, concurrency: 1 },
   );
+  const log = { info: () => undefined, warn: () => undefined };
+  const clients = new ClientPool({ clock: systemClock, upstream, log }, { idleMs: PROBE_TIMEOUT_MS });
   try {
     await fetchPage(
-      { clock: systemClock, upstream, limits },
+      { clock: systemClock, clients, limits },
       {
         miner: options.miner,
         definition: options.definition,
@@ -51,6 +54,7 @@ export async function probeUpstream(options: ProbeOptions): Promise<void> {
     if (error instanceof Fault) judge(options.url, error);
     else throw error;
   } finally {
+    clients.close();
     await upstream.close();
   }
 }

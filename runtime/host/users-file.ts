@@ -29,6 +29,7 @@ const userLine = z.strictObject({
     .max(PROXY_LIMIT)
     .nullable()
     .default(null),
+  allowDirect: z.boolean().default(false),
   status: z.enum(['active', 'inactive']).default('active'),
 });
 

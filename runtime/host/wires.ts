@@ -11,6 +11,9 @@ import type { Settings } from '../settings.ts';
 import { tracePhases } from './phase-trace.ts';
 import type { Release } from './release.ts';
 
+/** Longest wait for a connection, in ms. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
 /** What a place has to say about itself before a pipeline can be laid through it. */
 export interface WiresOptions {
   readonly settings: Settings;
@@ -32,7 +35,12 @@ export type OpenPipeline = (miners: readonly Miner[], baseUrls: Readonly<Record<
 export function openWires(options: WiresOptions, releases: Release[]): OpenPipeline {
   const { settings, log, connect, ledger, lake, sealing, tiers, phaseFd } = options;
   const plain = {
-    upstream: openUndiciUpstream({ connections: settings.upstreamConcurrency }),
+    upstream: openUndiciUpstream({
+      connections: settings.upstreamConcurrency,
+      idleMs: settings.clientIdleMs,
+      // A proxy that does not answer leaves time to go direct within the same call.
+      connectTimeoutMs: Math.min(CONNECT_TIMEOUT_MS, Math.ceil(settings.callTimeoutMs / 3)),
+    }),
     bus: openServiceBus({
       connect,
       clock: systemClock,

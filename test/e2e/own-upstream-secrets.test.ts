@@ -101,7 +101,7 @@ describe('a secret', () => {
     const ended = await mineOnce({ upstream, state, users, args });
     expect(ended.code, ended.stderr).toBe(0);
     expect(ended.counts).toMatchObject({ new: 5, paused: 1 });
-    expect(ended.stderr).toMatch(/dead chats: transient: .*the proxy 127\.0\.0\.1:1 cannot be used/);
+    expect(ended.stderr).toMatch(/dead chats: proxy: .*the proxy 127\.0\.0\.1:1 cannot be used/);
     expect(upstream.calls.some((call) => call.userId === 'dead')).toBe(false);
     expect((await exportRows(state)).map((row) => row.userId)).toEqual(['fine', 'fine', 'fine', 'next', 'next']);
     expect([elsewhere.calls, elsewhere.strays]).toEqual([[], []]);

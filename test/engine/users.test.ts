@@ -29,6 +29,30 @@ function rig(sealing: Sealing = testSealing, rows = new MemoryRows()) {
   return { rows, users, told, stored, put, all };
 }
 
+describe('the permission to go direct', () => {
+  it('is kept, sealed, and absent where it was not given', async () => {
+    const one = rig();
+    const allowed = userNamed('yes', { proxyUrl: 'http://p:1', allowDirect: true });
+    const refused = userNamed('no', { proxyUrl: 'http://p:1', allowDirect: false });
+    await one.users.import([allowed, refused]);
+    expect(await one.users.read('yes')).toEqual(allowed);
+    expect((await one.users.read('no'))?.allowDirect ?? false).toBe(false);
+    expect((await one.stored('yes')).value).not.toContain('allowDirect');
+    await one.users.setInactive('yes');
+    expect(await one.users.read('yes')).toEqual({ ...allowed, status: 'inactive' });
+  });
+
+  it('is not there in a record of an earlier release, sealed or not', async () => {
+    const one = rig();
+    const sealed = await testSealing.seal(JSON.stringify({ accessToken: 't', proxyUrl: 'http://p:1' }), 'old');
+    await one.put('old', JSON.stringify({ userId: 'old', status: 'active', sealed }));
+    const older = { userId: 'older', accessToken: 't', proxyUrl: null, status: 'active' };
+    await one.put('older', JSON.stringify(older));
+    expect((await one.users.read('old'))?.allowDirect ?? false).toBe(false);
+    expect(await one.users.read('older')).toEqual(older);
+  });
+});
+
 /** A table that somebody else writes to just before a write arrives. */
 class BusyRows extends MemoryRows {
   before: (writes: readonly RowWrite[]) => Promise<void> = async () => undefined;

@@ -6,6 +6,7 @@ import { dataList, userList } from '../../runtime/core/page.ts';
 import { INGESTION_QUEUE, routeOf } from '../../runtime/core/route.ts';
 import type { Run } from '../../runtime/core/run.ts';
 import { Checkpoints } from '../../runtime/engine/checkpoints.ts';
+import { ClientPool } from '../../runtime/engine/client-pool.ts';
 import { Completeness } from '../../runtime/engine/completeness.ts';
 import { Packer, type PackerOptions } from '../../runtime/engine/deliver.ts';
 import { ingest, type IngestDeps } from '../../runtime/engine/ingest.ts';
@@ -93,6 +94,7 @@ export class EngineProcess {
   readonly completeness: Completeness;
   readonly packer: Packer;
   readonly limits: Limits;
+  readonly clients: ClientPool;
   readonly progress: Progress;
   readonly runs: Runs;
   readonly users: Users;
@@ -134,14 +136,23 @@ export class EngineProcess {
         ...options.limits,
       },
     );
+    const log = { info: () => undefined, warn: () => undefined };
+    this.clients = new ClientPool({ clock, upstream, log }, { idleMs: 300_000 });
     this.progress = new Progress([this.miner.name]);
     this.runs = new Runs({ rows: ledger.runs, digest: sha256Digest });
     this.users = new Users({ rows: ledger.users, digest: sha256Digest, sealing: testSealing });
     this.ingestDeps = { ...shared, queue: INGESTION_QUEUE, cacheTtlMs: () => this.miner.cacheTtlMs };
     this.mineDeps = {
       ...shared,
-      ...{ miner: this.miner, definition: graph, baseUrl: 'http://upstream', queue: miningQueue, upstream },
-      ...{ packer: this.packer, limits: this.limits, runs: this.runs, users: this.users, progress: this.progress },
+      ...{ miner: this.miner, definition: graph, baseUrl: 'http://upstream', queue: miningQueue },
+      ...{
+        packer: this.packer,
+        limits: this.limits,
+        clients: this.clients,
+        runs: this.runs,
+        users: this.users,
+        progress: this.progress,
+      },
       isStopping: () => false,
       onUserGone: async (user) => {
         this.gone.push(user);

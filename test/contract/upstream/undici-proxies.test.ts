@@ -34,7 +34,7 @@ describe('a proxy', () => {
     const server = await serve(startHttpServer((_request, response) => response.end('{}')));
     const fault = await faultOf(open().call(callTo(server, { proxyUrl: `http://user:hidden@${proxy.host}` })));
     expect(fault).toMatchObject({
-      code: 'transient',
+      code: 'proxy',
       message: expect.stringContaining(`the proxy ${proxy.host} refused the tunnel (status 407)`) as string,
     });
   });
@@ -45,7 +45,7 @@ describe('a proxy', () => {
       open().call(callTo({ url: 'http://127.0.0.1:1' }, { proxyUrl: withPassword({ host }) })),
     );
     expect(fault).toMatchObject({
-      code: 'transient',
+      code: 'proxy',
       message: expect.stringContaining(`the proxy ${host} cannot be used`) as string,
     });
   });
@@ -54,7 +54,7 @@ describe('a proxy', () => {
     const proxy = await serve(startRawServer((socket) => socket.destroy()));
     const fault = await faultOf(open().call(callTo({ url: 'http://127.0.0.1:1' }, { proxyUrl: proxy.url })));
     expect(fault).toMatchObject({
-      code: 'transient',
+      code: 'proxy',
       message: expect.stringContaining(`the proxy ${proxy.host}`) as string,
     });
   });
