@@ -159,6 +159,12 @@ export interface Cache {
   close(): Promise<void>;
 }
 
+/** A cache whose owner may learn that it can no longer be believed. */
+export interface DoubtableCache extends Cache {
+  /** From now on nothing that was stored before is answered: the server behind it may have lost what it acknowledged. */
+  doubt(): void;
+}
+
 // ---------------------------------------------------------------- rows
 
 /** Key of a row. Both parts 1..512 characters of `[A-Za-z0-9._:|-]`, compared as bytes. */

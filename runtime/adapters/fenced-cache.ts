@@ -1,4 +1,4 @@
-import type { Cache } from '../ports.ts';
+import type { Cache, DoubtableCache } from '../ports.ts';
 
 /**
  * A cache that may outlive its users and be out of reach for a while, as seen by one process that is alone in front of it.
@@ -6,11 +6,11 @@ import type { Cache } from '../ports.ts';
  * of a new version it keeps the old one, and would later answer that the old one is still the newest.
  * `close` closes the cache behind it.
  */
-export function fenceCache(cache: Cache, newPrefix: () => string): Cache {
+export function fenceCache(cache: Cache, newPrefix: () => string): DoubtableCache {
   return new FencedCache(cache, newPrefix);
 }
 
-class FencedCache implements Cache {
+class FencedCache implements DoubtableCache {
   readonly #cache: Cache;
   readonly #newPrefix: () => string;
   #prefix: string;
@@ -34,6 +34,10 @@ class FencedCache implements Cache {
     await this.#told(this.#cache.deleteMany(keys.map((key) => this.#prefix + key)));
   }
 
+  doubt(): void {
+    this.#prefix = this.#newPrefix();
+  }
+
   async close(): Promise<void> {
     await this.#cache.close();
   }
@@ -42,7 +46,7 @@ class FencedCache implements Cache {
     try {
       await write;
     } catch (error) {
-      this.#prefix = this.#newPrefix();
+      this.doubt();
       throw error;
     }
   }

@@ -45,6 +45,13 @@ interface RedisCacheLimits {
   readonly commandTimeoutMs?: number;
   /** Told when the connection comes and goes, also the first time; `reason` is for people and carries no secret. Never after `close`. */
   readonly onState?: (state: 'up' | 'down', reason?: string) => void;
+  /** Told the server's eviction policy (`maxmemory-policy`) with the first connection; never where INFO is forbidden. */
+  readonly onPolicy?: (policy: string) => void;
+  /**
+   * Told, before the first answer of it, when a connection leads to a server with another history than the one before: after a
+   * failover or a restart, what was acknowledged may be gone and what it replaced be back. Also when the server does not say.
+   */
+  readonly onOtherHistory?: () => void;
 }
 
 /**
@@ -62,13 +69,17 @@ export function openRedisCache(options: RedisCacheOptions): Cache {
 class RedisCache implements Cache {
   readonly #redis: Redis;
   readonly #timeoutMs: number;
-  readonly #onState: RedisCacheOptions['onState'];
+  readonly #limits: RedisCacheLimits;
   /** Resolves when the first attempt to connect has ended, one way or the other. */
   readonly #firstAttempt = Promise.withResolvers<void>();
   /** Undefined for a URL, which says once and for all who we are. */
   readonly #keeper: CredentialKeeper | undefined;
   #password = '';
   #isLoginDue = false;
+  /** Connections that were ready to talk, and the one whose server is known by now. */
+  #connections = 0;
+  #knownConnection = 0;
+  #history: string | undefined;
   #state: 'up' | 'down' | undefined;
   #reason: string | undefined;
   #closing: Promise<void> | undefined;
@@ -78,7 +89,7 @@ class RedisCache implements Cache {
     if (!(this.#timeoutMs >= 1 && this.#timeoutMs <= 60_000)) {
       throw new RangeError(`commandTimeoutMs must be 1..60000, got ${this.#timeoutMs}`);
     }
-    this.#onState = options.onState;
+    this.#limits = options;
     const common = commonOptions(this.#timeoutMs);
     if ('url' in options) {
       this.#redis = new Redis(options.url, common);
@@ -141,7 +152,8 @@ class RedisCache implements Cache {
   async #usable(): Promise<void> {
     if (this.#closing !== undefined) throw new Error('the Redis cache is closed');
     if (this.#state === undefined) await withinMs(this.#firstAttempt.promise, this.#timeoutMs);
-    if (this.#redis.status !== 'ready') throw new Error(`Redis is down: ${this.#reason ?? 'not connected yet'}`);
+    const isUp = this.#redis.status === 'ready' && this.#connections === this.#knownConnection;
+    if (!isUp) throw new Error(`Redis is down: ${this.#reason ?? 'not connected yet'}`);
   }
 
   /** ioredis logs every new connection in with what stands in its options; a live one is told here. */
@@ -164,10 +176,29 @@ class RedisCache implements Cache {
       // Credentials came while the connection was logging in with the ones before.
       if (this.#isLoginDue) void this.#keeper?.renew();
       this.#reason = undefined;
-      this.#enter('up');
-      this.#firstAttempt.resolve();
+      void this.#meet();
     });
     this.#redis.on('close', () => this.#enterDown(this.#reason ?? 'the connection was closed'));
+  }
+
+  /** Finds out whose server this is before anybody is answered by it. */
+  async #meet(): Promise<void> {
+    this.#connections += 1;
+    const connection = this.#connections;
+    const info = await this.#redis.info().catch(() => '');
+    if (connection !== this.#connections || this.#redis.status !== 'ready') return;
+    const history = infoField(info, 'master_replid');
+    const policy = infoField(info, 'maxmemory_policy');
+    const isFirst = this.#knownConnection === 0;
+    if (!isFirst && (history === undefined || history !== this.#history)) this.#limits.onOtherHistory?.();
+    if (isFirst && policy !== undefined) this.#limits.onPolicy?.(policy);
+    this.#history = history;
+    // A turn later, so that nobody asks by what was true before.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (connection !== this.#connections || this.#redis.status !== 'ready') return;
+    this.#knownConnection = connection;
+    this.#enter('up');
+    this.#firstAttempt.resolve();
   }
 
   #enterDown(reason: string): void {
@@ -179,7 +210,7 @@ class RedisCache implements Cache {
   #enter(state: 'up' | 'down', reason?: string): void {
     if (this.#state === state || this.#closing !== undefined) return;
     this.#state = state;
-    this.#onState?.(state, reason);
+    this.#limits.onState?.(state, reason);
   }
 }
 
@@ -206,6 +237,11 @@ function commonOptions(commandTimeout: number): LegacyOptions {
 /** Connects when the first credentials are there. The name of the host is what its certificate must say. */
 function loginOptions({ host, port, isTls }: RedisLogin, common: LegacyOptions): LegacyOptions {
   return { ...common, host, port, lazyConnect: true, ...(isTls && { tls: { servername: host } }) };
+}
+
+/** A field of INFO, which many lines `name:value` are. */
+function infoField(info: string, name: string): string | undefined {
+  return new RegExp(`^${name}:(.+?)\r?$`, 'm').exec(info)?.[1];
 }
 
 function reconnectMs(attempt: number): number {

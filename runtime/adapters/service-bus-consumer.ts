@@ -3,8 +3,8 @@ import type { ConsumeOptions, Consumer, Handled, Handler, Random, Settlement } f
 import { ReceiverLink } from './service-bus-link.ts';
 import { LockKeeper } from './service-bus-locks.ts';
 import type { HeldLock } from './service-bus-locks.ts';
-import { isLockLost, isPermanent, toIncomingMessage } from './service-bus-message.ts';
-import type { ServiceBusEvent, SessionSource } from './service-bus-session.ts';
+import { isLockLost, toIncomingMessage } from './service-bus-message.ts';
+import type { ServiceBusEvent, Session, SessionSource } from './service-bus-session.ts';
 import { finishedWithin, reconnectWaitMs, within } from './service-bus-time.ts';
 import { SettlementTurns } from './service-bus-turns.ts';
 
@@ -216,16 +216,18 @@ export class ServiceBusConsumer implements Consumer {
   async #settleQuietly(message: ServiceBusReceivedMessage, settlement: Settlement): Promise<boolean> {
     const { source, entity, random, settleTimeoutMs, onError } = this.#settings;
     for (let attempt = 1; ; attempt += 1) {
+      let session: Session | undefined;
       try {
-        const session = source.current();
-        const settled = session.run(async () => {
+        const current = source.current();
+        session = current;
+        const settled = current.run(async () => {
           await this.#turns.enter(settlement.kind);
-          await apply(session.settler(entity), message, settlement);
+          await apply(current.settler(entity), message, settlement);
         });
-        await within(settled, settleTimeoutMs * 2, session.lost);
+        await within(settled, settleTimeoutMs * 2, current.lost);
         return true;
       } catch (error) {
-        if (attempt >= SETTLE_ATTEMPTS || isLockLost(error) || isPermanent(error) || isClosed(error)) {
+        if (attempt >= SETTLE_ATTEMPTS || isLockLost(error) || session?.isWorthRetry(error) !== true) {
           onError(error);
           return false;
         }
@@ -247,8 +249,4 @@ async function apply(
     deadLetterReason: settlement.reason.slice(0, DEAD_LETTER_TEXT_LIMIT),
     deadLetterErrorDescription: settlement.description.slice(0, DEAD_LETTER_TEXT_LIMIT),
   });
-}
-
-function isClosed(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'BUS_CLOSED';
 }

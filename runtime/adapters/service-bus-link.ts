@@ -127,7 +127,11 @@ export class ReceiverLink {
   readonly #onLost = (): void => this.#fail(this.#settings.session.lost.reason);
 
   #fail(error: unknown): void {
-    if (!this.#settings.session.lost.aborted && this.#hasIntake) this.#settings.session.noteFailure();
+    const { session } = this.#settings;
+    if (!session.lost.aborted && this.#hasIntake) {
+      session.isWorthRetry(error);
+      session.noteFailure();
+    }
     this.#retire({ kind: 'failed', error });
   }
 

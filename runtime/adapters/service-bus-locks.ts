@@ -1,6 +1,6 @@
 import type { ServiceBusReceivedMessage } from '@azure/service-bus';
 import { isLockLost } from './service-bus-message.ts';
-import type { ServiceBusEvent, SessionSource } from './service-bus-session.ts';
+import type { ServiceBusEvent, Session, SessionSource } from './service-bus-session.ts';
 import { codedError, within } from './service-bus-time.ts';
 
 /** How locks are renewed. */
@@ -21,7 +21,7 @@ export interface HeldLock {
 interface Lock {
   readonly message: ServiceBusReceivedMessage;
   readonly controller: AbortController;
-  /** When the newest lock was surely not older, by the local clock. */
+  /** When the newest lock was surely not older. Not by the wall clock: one that is set back would let locks run out unrenewed. */
   lockedAtMs: number;
 }
 
@@ -36,7 +36,7 @@ const RENEW_LIMIT_MS = 5000;
 
 /**
  * Renews the locks of messages in handlers at half their time. Keyed by message object, so by lock token: two messages
- * with the same id keep two locks. Uses the local clock only, because the broker's may differ.
+ * with the same id keep two locks. Goes by time that passes here, because the broker's clock may differ.
  */
 export class LockKeeper {
   readonly #settings: LockSettings;
@@ -49,7 +49,7 @@ export class LockKeeper {
   }
 
   hold(message: ServiceBusReceivedMessage): HeldLock {
-    const lock: Lock = { message, controller: new AbortController(), lockedAtMs: this.#settings.source.clock.now() };
+    const lock: Lock = { message, controller: new AbortController(), lockedAtMs: performance.now() };
     this.#locks.add(lock);
     return { signal: lock.controller.signal, release: () => void this.#locks.delete(lock) };
   }
@@ -69,7 +69,7 @@ export class LockKeeper {
       } catch {
         return;
       }
-      const dueMs = source.clock.now() - lockDurationMs / 2;
+      const dueMs = performance.now() - lockDurationMs / 2;
       const due = [...this.#locks].filter((lock) => lock.lockedAtMs <= dueMs);
       for (let index = 0; index < due.length; index += RENEWALS_AT_ONCE) {
         await Promise.all(due.slice(index, index + RENEWALS_AT_ONCE).map((lock) => this.#renew(lock)));
@@ -81,16 +81,19 @@ export class LockKeeper {
   async #renew(lock: Lock): Promise<void> {
     const { source, entity, lockDurationMs, onEvent } = this.#settings;
     if (!this.#locks.has(lock)) return;
-    const askedAtMs = source.clock.now();
+    const askedAtMs = performance.now();
+    let session: Session | undefined;
     try {
-      const session = source.current();
-      const renewal = session.run(async () => session.settler(entity).renewMessageLock(lock.message));
-      await within(renewal, Math.min(RENEW_LIMIT_MS, lockDurationMs / 4), session.lost);
+      const current = source.current();
+      session = current;
+      const renewal = current.run(async () => current.settler(entity).renewMessageLock(lock.message));
+      await within(renewal, Math.min(RENEW_LIMIT_MS, lockDurationMs / 4), current.lost);
       lock.lockedAtMs = askedAtMs;
     } catch (error) {
       if (!this.#locks.has(lock)) return;
+      session?.isWorthRetry(error);
       onEvent({ kind: 'renew-failed', entity, reason: error instanceof Error ? error.message : String(error) });
-      const isExpired = source.clock.now() - lock.lockedAtMs >= lockDurationMs;
+      const isExpired = performance.now() - lock.lockedAtMs >= lockDurationMs;
       if (isExpired || isLockLost(error)) this.#lose(lock, error);
     }
   }

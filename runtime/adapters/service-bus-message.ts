@@ -7,6 +7,7 @@ const PERMANENT_CODES: ReadonlySet<string> = new Set([
   'MessagingEntityDisabled',
   'UnauthorizedAccess',
   'MessageSizeExceeded',
+  'BUS_CLOSED',
 ]);
 
 /** Codes that say that the message is no longer ours. */
@@ -60,6 +61,11 @@ function bodyBytes(body: unknown): Uint8Array {
 /** Whether another try is useless. A TypeError is not: rhea throws them when a connection goes away under it. */
 export function isPermanent(error: unknown): boolean {
   return PERMANENT_CODES.has(codeOf(error));
+}
+
+/** Whether a token was refused, or the one of a link that was open is over. */
+export function isUnauthorized(error: unknown): boolean {
+  return codeOf(error) === 'UnauthorizedAccess';
 }
 
 /** Whether the message is no longer ours to settle or renew. */

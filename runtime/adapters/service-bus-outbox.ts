@@ -1,6 +1,6 @@
 import type { ServiceBusMessage, ServiceBusMessageBatch, ServiceBusSender } from '@azure/service-bus';
 import type { OutgoingMessage, Random } from '../ports.ts';
-import { batchGroup, isPermanent, toServiceBusMessage } from './service-bus-message.ts';
+import { batchGroup, toServiceBusMessage } from './service-bus-message.ts';
 import type { ServiceBusEvent, Session, SessionSource } from './service-bus-session.ts';
 import { codedError, reconnectWaitMs, within } from './service-bus-time.ts';
 
@@ -147,7 +147,7 @@ export class Outbox {
         const work = session.run(async () => this.#senderOf(session).createMessageBatch());
         return await within(work, this.#settings.sendTimeoutMs, session.lost);
       } catch (error) {
-        if (isPermanent(error)) throw error;
+        if (!session.isWorthRetry(error)) throw error;
         session.noteFailure();
         this.#failExpired(error);
         await this.#settings.source.pause(reconnectWaitMs(attempt, this.#settings.random));
@@ -193,7 +193,7 @@ export class Outbox {
         for (const { ticket } of entries) ticket.acknowledge();
         return;
       } catch (error) {
-        if (session === undefined || isPermanent(error)) return this.#refused(entries, error);
+        if (session === undefined || !session.isWorthRetry(error)) return this.#refused(entries, error);
         session.noteFailure();
         const open = entries.filter(({ ticket }) => !ticket.isOver && ticket.deadlineMs > source.clock.now());
         if (open.length === 0) return fail(entries, error);

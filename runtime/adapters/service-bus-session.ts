@@ -5,7 +5,10 @@ import { Socket } from 'node:net';
 import { RetryMode, ServiceBusClient, parseServiceBusConnectionString } from '@azure/service-bus';
 import type { ServiceBusClientOptions, ServiceBusReceiver, TokenCredential } from '@azure/service-bus';
 import type { Clock } from '../ports.ts';
+import { isPermanent, isUnauthorized } from './service-bus-message.ts';
 import { RECONNECT_BACKOFF, codedError, finishedWithin } from './service-bus-time.ts';
+
+type AccessToken = NonNullable<Awaited<ReturnType<TokenCredential['getToken']>>>;
 
 /** How to reach the namespace. */
 export type ServiceBusConnect =
@@ -43,8 +46,15 @@ const FAILURES_BEFORE_REPLACE = 3;
 /** How long a client may take to close before its sockets are cut (azure-sdk-for-js #24542: close may never end). */
 const CLOSE_LIMIT_MS = 3000;
 
+/** A client whose tokens are only refused for this long is replaced, in ms: by then each link has asked for a new one. */
+const REFUSED_LIMIT_MS = 3000;
+
 /** First and longest wait between questions for a token after one was refused. */
 const TOKEN_PROBE = { firstMs: 1000, maxMs: 30_000 } as const;
+
+/** How long before the end of a token 7.9.5 renews it (linkEntity.js, read 2026-11-28), and our shortest wait before a renewal. */
+const CLIENT_RENEWAL_MARGIN_MS = 120_000;
+const RENEWAL_WAIT_MIN_MS = 1000;
 
 const TOKEN_SCOPE = 'https://servicebus.azure.net/.default';
 
@@ -63,6 +73,8 @@ export class Session {
   readonly #settlers = new Map<string, ServiceBusReceiver>();
   readonly #sockets = new Set<Socket>();
   #isConnected = false;
+  #wasLetIn = false;
+  #refusedSinceMs: number | undefined;
   #failures = 0;
   #failingSinceMs = 0;
 
@@ -100,12 +112,29 @@ export class Session {
   /** A request was answered. */
   noteSuccess(): void {
     this.#failures = 0;
+    this.#wasLetIn = true;
+    this.#refusedSinceMs = undefined;
+    this.#source.letIn();
+  }
+
+  /**
+   * Whether another try can help after `error`. 7.9.5 renews no token again after a renewal that failed, so its links end with
+   * the token that they have; each is opened anew, with a new token. A client that this does not help is replaced. Where nobody
+   * was ever let in, a right is missing.
+   */
+  isWorthRetry(error: unknown): boolean {
+    if (!isUnauthorized(error)) return !isPermanent(error);
+    const nowMs = performance.now();
+    this.#refusedSinceMs ??= nowMs;
+    if (this.#wasLetIn && nowMs - this.#refusedSinceMs >= REFUSED_LIMIT_MS) this.fail('token');
+    return this.#source.wasLetIn;
   }
 
   /** A request failed in a way that another try may mend. A client that never connected or only fails is given up. */
   noteFailure(): void {
     const nowMs = this.#source.clock.now();
-    if (this.#failures === 0) this.#failingSinceMs = nowMs;
+    // A clock that was set back would otherwise keep a useless client for as long.
+    if (this.#failures === 0 || nowMs < this.#failingSinceMs) this.#failingSinceMs = nowMs;
     this.#failures += 1;
     if (!this.#isConnected) this.fail('connect-failed');
     else if (this.#failures >= FAILURES_BEFORE_REPLACE && nowMs - this.#failingSinceMs >= NO_PROGRESS_MS) {
@@ -168,6 +197,7 @@ export class SessionSource {
   /** Pauses that end with the next connection; as many as there are outboxes, links and settlements in trouble. */
   readonly #waiting = new Set<() => void>();
   #current: Session | undefined;
+  #wasLetIn = false;
   #isProbing = false;
 
   constructor(settings: SessionSettings) {
@@ -198,6 +228,16 @@ export class SessionSource {
     if (this.#current !== session) return;
     this.#current = undefined;
     this.#settings.onEvent({ kind: 'client-replaced', reason });
+  }
+
+  /** True once any session of this source was let in. */
+  get wasLetIn(): boolean {
+    return this.#wasLetIn;
+  }
+
+  /** Called by a session that has had an answer. */
+  letIn(): void {
+    this.#wasLetIn = true;
   }
 
   /** Called by a session that has just connected: whoever waits for the namespace to come back tries now. */
@@ -256,7 +296,8 @@ export class SessionSource {
     return {
       getToken: async (scopes, options) => {
         try {
-          return await credential.getToken(scopes, options);
+          const token = await credential.getToken(scopes, options);
+          return token === null ? null : withRoomToRenew(token, this.clock.now());
         } catch (error) {
           void this.#probeToken(credential);
           throw error;
@@ -302,8 +343,18 @@ export function createReceiver(client: ServiceBusClient, entity: string): Servic
   return client.createReceiver(subscription[1], subscription[2], options);
 }
 
+/**
+ * 7.9.5 renews 2 minutes before the end that it is told, or without a pause when that is past: a token that lives shorter is said
+ * to live so much longer that it is renewed at half of its life.
+ */
+function withRoomToRenew(token: AccessToken, nowMs: number): AccessToken {
+  const halfLifeMs = Math.max(RENEWAL_WAIT_MIN_MS, (token.expiresOnTimestamp - nowMs) / 2);
+  const expiresOnTimestamp = Math.max(token.expiresOnTimestamp, nowMs + CLIENT_RENEWAL_MARGIN_MS + halfLifeMs);
+  return { ...token, expiresOnTimestamp };
+}
+
 function portOf(connect: ServiceBusConnect): number {
-  if (!('connectionString' in connect)) return 5671;
+  if (!('connectionString' in connect)) return Number(/:(\d+)$/.exec(connect.fullyQualifiedNamespace)?.[1] ?? 5671);
   const isEmulator = /(^|;)\s*UseDevelopmentEmulator=true\s*(;|$)/.test(connect.connectionString);
   const { endpoint } = parseServiceBusConnectionString(connect.connectionString);
   const port = new URL(endpoint.replace(/^\w+:/, 'http:')).port;

@@ -1,4 +1,4 @@
-import type { Cache, Rows } from '../ports.ts';
+import type { Cache, DoubtableCache, Rows } from '../ports.ts';
 
 /** What a shared fence stands on. */
 export interface SharedFenceOptions {
@@ -6,7 +6,7 @@ export interface SharedFenceOptions {
   /** Table that every process reads; one row of it names the fence that holds. */
   readonly rows: Rows;
   readonly newPrefix: () => string;
-  /** Epoch in ms. Default: the clock of the machine. */
+  /** Time in ms that only moves forward, from any start: a clock that is set back must not keep an old fence alive. Default: that of the process. */
   readonly now?: () => number;
 }
 
@@ -25,11 +25,11 @@ const FIRST_ATTEMPTS_LIMIT = 5;
  * fence, and nothing that was stored before is answered any more: to this process from then on, to the others within
  * `FENCE_READ_EVERY_MS`. When the table cannot be read, calls reject. `close` closes the cache behind it.
  */
-export function shareFence(options: SharedFenceOptions): Cache {
+export function shareFence(options: SharedFenceOptions): DoubtableCache {
   return new SharedFence(options);
 }
 
-class SharedFence implements Cache {
+class SharedFence implements DoubtableCache {
   readonly #cache: Cache;
   readonly #rows: Rows;
   readonly #newPrefix: () => string;
@@ -46,7 +46,7 @@ class SharedFence implements Cache {
     this.#cache = options.cache;
     this.#rows = options.rows;
     this.#newPrefix = options.newPrefix;
-    this.#now = options.now ?? Date.now;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   async getMany(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
@@ -63,6 +63,11 @@ class SharedFence implements Cache {
   async deleteMany(keys: readonly string[]): Promise<void> {
     const prefix = await this.#current();
     await this.#told(this.#cache.deleteMany(keys.map((key) => prefix + key)));
+  }
+
+  /** Counts as a write that failed: the next call raises the fence, for everybody. */
+  doubt(): void {
+    this.#failures += 1;
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,10 @@
-import { odata, type TableClient, type TableServiceClientOptions, type TransactionAction } from '@azure/data-tables';
+import {
+  odata,
+  type TableClient,
+  type TableEntityResult,
+  type TableServiceClientOptions,
+  type TransactionAction,
+} from '@azure/data-tables';
 import { assertWritable } from '../core/row.ts';
 import type { Ledger, RowKey, RowOutcome, Rows, RowWrite, StoredRow } from '../ports.ts';
 
@@ -24,15 +30,22 @@ const CONFLICT_ROUNDS = 8;
 /** Azure gives 1,000 rows per page of a query at most. */
 const SCAN_PAGE_ROWS = 1_000;
 
-/** One call with all its retries. Without it a silent connection would hold its caller for ever. */
-const CALL_LIMIT_MS = 60_000;
+/**
+ * One call with all its retries. Without it a silent connection, or a Retry-After of minutes, which the SDK sleeps out without a
+ * limit of its own, would hold its caller; beyond it the message goes back to its queue, where waiting costs nothing.
+ */
+const CALL_LIMIT_MS = 30_000;
 
 /** A string property holds 32 K UTF-16 units, a binary one 64 KiB, which is enough for the 60,000 bytes of the port. */
 const STRING_LIMIT_UNITS = 32_000;
 
-/** Throttling (429, 503) and lost connections are retried by the SDK, which honours Retry-After. */
+/**
+ * Retries of the SDK: 429 and 503 with a Retry-After, which it honours; without one 408, 5xx and lost connections, after waits
+ * that double. Six tries within about 7 s: a partition that moves to another server is away for seconds. Its own defaults (3
+ * retries from 1 s) give up at the same time, but wait a second where a tenth would do (core-rest-pipeline, read 2026-11-28).
+ */
 const CLIENT_OPTIONS: TableServiceClientOptions = {
-  retryOptions: { maxRetries: 5, retryDelayInMs: 200, maxRetryDelayInMs: 10_000 },
+  retryOptions: { maxRetries: 5, retryDelayInMs: 200, maxRetryDelayInMs: 5_000 },
 };
 
 /** Names of the ledger's tables. A host may prefix them; Azure allows 3 to 63 letters and digits. */
@@ -48,7 +61,7 @@ export interface TableLedgerOptions {
  * The ledger on Azure Tables. Rows of one call are grouped into transactions per partition.
  * A write whose answer was lost is sent again by the SDK and then meets its own first attempt: `ok: false` may stand for
  * a write that happened, so callers read again. When a call rejects, some of its partitions may have been written.
- * A call rejects with the SDK's `RestError`, with an `AbortError` after 60 s, and with a `RangeError` for a key or value outside
+ * A call rejects with the SDK's `RestError`, with an `AbortError` after 30 s, and with a `RangeError` for a key or value outside
  * the port's limits. `close` has nothing to release.
  */
 export function openTableLedger(options: TableLedgerOptions): Ledger {
@@ -116,12 +129,8 @@ class TableRows implements Rows {
     const filter = [odata`PartitionKey eq ${partition}`];
     if (from !== undefined) filter.push(odata`RowKey ge ${from}`);
     if (to !== undefined) filter.push(odata`RowKey lt ${to}`);
-    const query = { queryOptions: { filter: filter.join(' and ') } };
-    const pages = this.#client
-      .listEntities<StoredValue>(query)
-      .byPage({ maxPageSize: Math.min(limit, SCAN_PAGE_ROWS) });
     let left = limit;
-    for await (const page of pages) {
+    for await (const page of this.#pages(filter.join(' and '), Math.min(limit, SCAN_PAGE_ROWS))) {
       for (const { rowKey, etag, v, b } of page) {
         if (rowKey === undefined) throw new Error(`a row of partition ${partition} came without its key`);
         yield { partition, row: rowKey, value: textOf({ v, b }), etag };
@@ -129,6 +138,20 @@ class TableRows implements Rows {
         if (left <= 0) return;
       }
     }
+  }
+
+  /** Page by page, each a call with the limit of one. */
+  async *#pages(filter: string, maxPageSize: number): AsyncGenerator<readonly TableEntityResult<StoredValue>[]> {
+    let continuationToken: string | undefined;
+    do {
+      const query = { queryOptions: { filter }, ...callLimit() };
+      const pages = this.#client.listEntities<StoredValue>(query);
+      const settings = { maxPageSize, ...(continuationToken !== undefined && { continuationToken }) };
+      const page = await pages.byPage(settings).next();
+      if (page.done === true) return;
+      yield page.value;
+      ({ continuationToken } = page.value);
+    } while (continuationToken !== undefined);
   }
 
   async #get({ partition, row }: RowKey): Promise<StoredRow | undefined> {

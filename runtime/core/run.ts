@@ -121,11 +121,11 @@ export type FiringVerdict =
 /** What one firing does for one user. A firing never waits on a dead run. */
 export function decideFiring(run: Run | undefined, firing: Firing): FiringVerdict {
   if (run === undefined || run.state === 'done' || run.state === 'failed')
-    return { kind: 'start', run: newRun(firing) };
+    return { kind: 'start', run: newRun(firing, run) };
   if (run.state === 'quarantined') return { kind: 'set-aside', run };
   if (run.state === 'paused') {
     if (run.tokenHash === firing.tokenHash) return { kind: 'set-aside', run };
-    return { kind: 'start', run: newRun(firing) };
+    return { kind: 'start', run: newRun(firing, run) };
   }
   if (firing.nowMs < silentUntilMs(run, firing.reviveAfterMs)) return { kind: 'coalesce', run };
   return decideRevival(run, firing.nowMs);
@@ -171,7 +171,11 @@ export function readRun(text: string): Run {
   return { ...NOTHING_COUNTED, content: FRESH_CONTENT, ...row, guard };
 }
 
-function newRun(firing: Firing): Run {
+/**
+ * A run observes after the run before it, whoever mined that one: clocks of processes differ, and may be set back, but the newest
+ * observation of an item must be the one that was made last.
+ */
+function newRun(firing: Firing, before: Run | undefined): Run {
   return {
     runId: firing.runId,
     userId: firing.userId,
@@ -189,7 +193,7 @@ function newRun(firing: Firing): Run {
     revivals: 0,
     startedAtMs: firing.nowMs,
     progressAtMs: firing.nowMs,
-    observedAtMs: 0,
+    observedAtMs: before?.observedAtMs ?? 0,
     notBeforeMs: 0,
   };
 }

@@ -240,15 +240,11 @@ class Slice {
     this.#etag = saved.etag;
   }
 
-  /**
-   * The row after a write that looked like a conflict and is none: its answer was lost, and the row holds just what this slice
-   * wrote; or somebody has only sent the message of this slice again, and then it is written over that.
-   */
+  /** The row after a conflict that is none: somebody has only sent the message of this slice again, and is written over. */
   async #wonAnyway(run: Run): Promise<StoredRun | undefined> {
     const { runs } = this.#deps;
     const [stored] = await runs.read(run.minerName, [run.userId]);
     if (stored === undefined) return undefined;
-    if (JSON.stringify(stored.run) === JSON.stringify(run)) return stored;
     if (!isSameWork(stored.run, this.#run)) return undefined;
     const merged = run.slice === stored.run.slice ? { ...run, copies: stored.run.copies } : run;
     const [etag] = await runs.write([{ run: merged, etag: stored.etag }]);

@@ -27,14 +27,17 @@ export class Runs {
   async write(
     changes: readonly { readonly run: Run; readonly etag: string | undefined }[],
   ): Promise<readonly (string | undefined)[]> {
-    const outcomes = await this.#rows.write(
-      changes.map(({ run, etag }) => ({
-        ...this.#key(run.minerName, run.userId),
-        value: JSON.stringify(run),
-        ifMatch: etag ?? 'absent',
-      })),
-    );
-    return outcomes.map((outcome) => (outcome.ok ? outcome.etag : undefined));
+    const writes = changes.map(({ run, etag }) => ({
+      ...this.#key(run.minerName, run.userId),
+      value: JSON.stringify(run),
+      ifMatch: etag ?? 'absent',
+    }));
+    const outcomes = await this.#rows.write(writes);
+    const refused = writes.filter((_, index) => outcomes[index]?.ok !== true);
+    if (refused.length === 0) return outcomes.map((outcome) => (outcome.ok ? outcome.etag : undefined));
+    const stored = await this.#rows.read(refused);
+    const own = new Map(refused.map((write, index) => [write, ownEtag(write.value, stored[index])]));
+    return outcomes.map((outcome, index) => (outcome.ok ? outcome.etag : own.get(writes[index]!)));
   }
 
   /** Every run row of a miner, shard by shard. Costs a scan: for the monitor and for commands, not for hot paths. */
@@ -47,6 +50,11 @@ export class Runs {
   #key(minerName: string, userId: string): { partition: string; row: string } {
     return runKey(minerName, this.#digest.sha256(userId, USER_HASH_DIGITS));
   }
+}
+
+/** A write whose answer was lost is sent again and then meets itself: the row holds just what was to be written. */
+function ownEtag(value: string, stored: StoredRow | undefined): string | undefined {
+  return stored?.value === value ? stored.etag : undefined;
 }
 
 function decode(row: StoredRow): StoredRun {

@@ -1,7 +1,7 @@
 import { TableClient } from '@azure/data-tables';
 import type { TokenCredential } from '@azure/identity';
 import { ContainerClient } from '@azure/storage-blob';
-import { openBlobLake } from '../adapters/blob-lake.ts';
+import { BLOB_CLIENT_OPTIONS, openBlobLake } from '../adapters/blob-lake.ts';
 import { openTableLedger } from '../adapters/table-ledger.ts';
 import { LAKE_CONTAINER, LEDGER_TABLES, tableName } from '../core/storage-names.ts';
 import type { Lake, Ledger } from '../ports.ts';
@@ -44,7 +44,7 @@ export async function openStorageAt(
 /** Tables and container of a deployed stack, which made them, entered with tokens. Asks for nothing yet. */
 function openEntraStorage(urls: { tablesUrl: string; lakeUrl: string }, credential: TokenCredential): AzureStorage {
   const { tablesUrl, lakeUrl } = urls;
-  const container = new ContainerClient(lakeUrl, credential);
+  const container = new ContainerClient(lakeUrl, credential, BLOB_CLIENT_OPTIONS);
   return {
     ledger: openTableLedger({
       tables: (name, options) => new TableClient(tablesUrl, tableName(name), credential, options),
@@ -70,7 +70,7 @@ async function open(connectionString: string): Promise<AzureStorage> {
       allowInsecureConnection,
     }).createTable();
   }
-  const container = new ContainerClient(connectionString, LAKE_CONTAINER);
+  const container = new ContainerClient(connectionString, LAKE_CONTAINER, BLOB_CLIENT_OPTIONS);
   await container.createIfNotExists();
   return {
     ledger: openTableLedger({

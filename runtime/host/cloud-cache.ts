@@ -5,6 +5,7 @@ import { shareFence } from '../adapters/shared-fence.ts';
 import { systemRandom } from '../adapters/system.ts';
 import type { Cache, Ledger, Log } from '../ports.ts';
 import type { CloudConfig, RedisPlace } from './cloud-config.ts';
+import { policyAdvice } from './redis-advice.ts';
 import { entraRedisCredentials } from './redis-login.ts';
 import type { Release } from './release.ts';
 
@@ -39,6 +40,9 @@ export function openCloudCache(
     ...whereIs(config.redis, options),
     commandTimeoutMs: config.settings.cacheTimeoutMs,
     onState: (state, reason) => log.warn('redis', { state, reason }),
+    // A Redis that infra made has its policy from infra.
+    ...('url' in config.redis && { onPolicy: policyAdvice(log) }),
+    onOtherHistory: () => shared.doubt(),
   });
   releases.push(() => redis.close());
   const shared = shareFence({

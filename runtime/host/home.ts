@@ -21,6 +21,7 @@ import type { Environment } from './config.ts';
 import type { Place } from './place.ts';
 import { releaseAll, type Release } from './release.ts';
 import { openHomeSealing } from './sealing-keys.ts';
+import { policyAdvice } from './redis-advice.ts';
 import { openWires } from './wires.ts';
 
 export interface HomeOptions {
@@ -144,11 +145,13 @@ async function openCache(
     url,
     commandTimeoutMs: settings.cacheTimeoutMs,
     onState: (state, reason) => log.warn('redis', { state, reason }),
+    onPolicy: policyAdvice(log),
+    onOtherHistory: () => fenced.doubt(),
   });
-  releases.push(() => redis.close());
-  const where = own === undefined ? 'Redis from REDIS_URL' : `redis-server on this machine, process ${own.pid}`;
   // Home is one process in front of a Redis that may hold facts of another lake, or of a time when it could not be told.
   const fenced = fenceCache(redis, () => `${systemRandom.uuid().slice(0, FENCE_DIGITS)}:`);
+  releases.push(() => redis.close());
+  const where = own === undefined ? 'Redis from REDIS_URL' : `redis-server on this machine, process ${own.pid}`;
   return { tiers: [memory, fenced], text: `${memoryText}, then ${where}` };
 }
 

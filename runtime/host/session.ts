@@ -30,9 +30,10 @@ export class Session {
   readonly #targets: Targets;
   readonly #reporter: Reporter;
   readonly #stop: AbortSignal;
-  readonly #startedAtMs = Date.now();
+  /** Like every time here by the clock that only moves forward: one that is set must neither fire at once nor never. */
+  readonly #startedAtMs = performance.now();
   readonly #place: Place;
-  #lastTickMs = 0;
+  #lastTickMs = Number.NEGATIVE_INFINITY;
   #nextFiringMs = 0;
 
   constructor(
@@ -71,8 +72,8 @@ export class Session {
   async forever(): Promise<number> {
     await this.#begin();
     while (!this.#stop.aborted) {
-      if (Date.now() >= this.#nextFiringMs) {
-        this.#nextFiringMs = Date.now() + this.#options.settings.fireEveryMs;
+      if (performance.now() >= this.#nextFiringMs) {
+        this.#nextFiringMs = performance.now() + this.#options.settings.fireEveryMs;
         await this.#pipeline.fire(() => this.#targets.users(), this.#targets.count, this.#stop);
       }
       await this.#tick();
@@ -94,8 +95,8 @@ export class Session {
   /** Ingest first, so that what an earlier process sent is known before its users are mined again. */
   async #begin(): Promise<void> {
     this.#pipeline.startIngest();
-    const untilMs = Date.now() + BACKLOG_LIMIT_MS;
-    while (!this.#stop.aborted && Date.now() < untilMs && (await this.#pipeline.backlog()) > 0) {
+    const untilMs = performance.now() + BACKLOG_LIMIT_MS;
+    while (!this.#stop.aborted && performance.now() < untilMs && (await this.#pipeline.backlog()) > 0) {
       this.#throwIfFailed();
       await this.#pause(LOOK_EVERY_MS);
     }
@@ -110,7 +111,7 @@ export class Session {
 
   #statusText(): string {
     const { lake } = this.#pipeline.completeness.counters;
-    const leftSeconds = Math.ceil((this.#nextFiringMs - Date.now()) / 1000);
+    const leftSeconds = Math.ceil((this.#nextFiringMs - performance.now()) / 1000);
     const next = leftSeconds > 0 ? `next firing in ${leftSeconds} s, ` : '';
     return this.#options.once ? '' : `  ${lake} rows in the lake since the start; ${next}Ctrl-C stops\n`;
   }
@@ -121,7 +122,7 @@ export class Session {
       const state = await this.#pipeline.state();
       if (state !== 'working') return state;
       if (this.#stop.aborted) return 'stopped';
-      if (Date.now() > untilMs) return 'waited';
+      if (performance.now() > untilMs) return 'waited';
       await this.#tick();
       await this.#pause(LOOK_EVERY_MS);
     }
@@ -135,8 +136,8 @@ export class Session {
 
   async #tick(): Promise<void> {
     this.#throwIfFailed();
-    if (Date.now() - this.#lastTickMs < this.#options.settings.monitorEveryMs) return;
-    this.#lastTickMs = Date.now();
+    if (performance.now() - this.#lastTickMs < this.#options.settings.monitorEveryMs) return;
+    this.#lastTickMs = performance.now();
     await this.#pipeline.tick();
   }
 
@@ -148,7 +149,7 @@ export class Session {
     return {
       ...completeness.counters,
       ...progress.setAside(),
-      durationMs: Date.now() - this.#startedAtMs,
+      durationMs: Math.round(performance.now() - this.#startedAtMs),
       pages,
       firstItemMs: firstItemAtMs === 0 ? 0 : Math.round(firstItemAtMs - performance.timeOrigin),
       cpuMs: Math.round((cpu.user + cpu.system) / 1000),

@@ -1,11 +1,11 @@
 import type { TokenCredential } from '@azure/identity';
-import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeCertificate } from './certificate.ts';
 
 /** One version of a secret. `createdAtMs` is kept in whole seconds, as the service does. */
 export interface SecretVersion {
@@ -49,12 +49,7 @@ export const testLogin: TokenCredential = {
 /** Starts a vault on this machine. The caller closes it. */
 export async function startVault(first: Omit<SecretVersion, 'createdAtMs'> | undefined): Promise<VaultServer> {
   const dir = await mkdtemp(join(tmpdir(), 'adit-vault-'));
-  const [keyFile, caFile] = [join(dir, 'key.pem'), join(dir, 'certificate.pem')];
-  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  execFileSync('openssl', ['req', '-x509', ...curve, ...subject, '-keyout', keyFile, '-out', caFile], {
-    stdio: 'ignore',
-  });
+  const { keyFile, caFile } = makeCertificate(dir);
   const certificate = await readFile(caFile, 'utf8');
   const versions: SecretVersion[] = first === undefined ? [] : [{ ...first, createdAtMs: Date.now() }];
   const requests: string[] = [];

@@ -19,6 +19,11 @@ export interface BrokerOptions {
   readonly entities: readonly Entity[];
   /** Largest message or batch, in bytes. Default 262,144, as in the Standard tier. */
   readonly maxMessageBytes?: number;
+  /**
+   * How long a token counts at most, in ms, 1..2^31-1: a link whose token was not renewed in time is then detached, and a token
+   * whose own end has passed is refused, as on Azure. Default: every token is good for ever.
+   */
+  readonly tokenLifetimeMs?: number;
 }
 
 /** A running broker. */
@@ -49,7 +54,10 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     port.cutOff();
     failure.resolve(new BrokerError('JOURNAL', `the broker's journal cannot be written: ${String(error)}`, error));
   });
-  const space = openNamespace(store, { store, journal, entities, maxMessageBytes, now: Date.now });
+  const space = openNamespace(store, {
+    ...{ store, journal, entities, maxMessageBytes, now: Date.now },
+    ...(options.tokenLifetimeMs !== undefined && { tokenLifetimeMs: options.tokenLifetimeMs }),
+  });
   const amqp = new AmqpServer(space);
   const port = new Port(
     (socket) => amqp.accept(socket),

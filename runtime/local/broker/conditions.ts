@@ -31,6 +31,14 @@ export const UNDECODABLE: AmqpFault = {
   description: 'The message is not valid AMQP 1.0.',
 };
 
+/** The token of a link is over, or none was put for its path. Azure ends a link so when its token is not renewed. */
+export function tokenOver(path: string): AmqpFault {
+  return {
+    condition: 'amqp:unauthorized-access',
+    description: `ExpiredToken: no token for '${path}' that is still good. Put a new one and attach again.`,
+  };
+}
+
 /** The settlement came after the end of the lock. */
 export const MESSAGE_LOCK_LOST: AmqpFault = {
   condition: 'com.microsoft:message-lock-lost',

@@ -86,10 +86,13 @@ class ReplyLink {
   }
 }
 
-/** `$cbs`: every token is good, the broker listens on this machine only. */
-export function serveTokens(receiver: Receiver): void {
-  serve(receiver, '$cbs', (_request, reply) => {
-    reply.send({ 'status-code': rhea.types.wrap_int(202), 'status-description': 'Accepted' }, null);
+/** `$cbs`: `put` says whether a token is good for an audience. */
+export function serveTokens(receiver: Receiver, put: (audience: string, token: string) => boolean): void {
+  serve(receiver, '$cbs', (request, reply) => {
+    const audience = optionalText(toMap(request['application_properties']) ?? {}, 'name') ?? '';
+    const isGood = put(audience, String(request['body']));
+    const [code, description] = isGood ? [202, 'Accepted'] : [401, 'ExpiredToken: the token is over.'];
+    reply.send({ 'status-code': rhea.types.wrap_int(code), 'status-description': description }, null);
   });
 }
 

@@ -29,6 +29,8 @@ export class Namespace implements Space {
   readonly journal: Journal;
   readonly bodies: Bodies;
   readonly maxMessageBytes: number;
+  /** Undefined: tokens never end. */
+  readonly tokenLifetimeMs: number | undefined;
   readonly startedAtMs: number;
   readonly #nodes = new Map<string, Node>();
   readonly #targets = new Map<string, Target>();
@@ -40,11 +42,13 @@ export class Namespace implements Space {
     journal: Journal;
     entities: readonly Entity[];
     maxMessageBytes: number;
+    tokenLifetimeMs?: number;
     now: () => number;
   }) {
     this.store = options.store;
     this.journal = options.journal;
     this.maxMessageBytes = options.maxMessageBytes;
+    this.tokenLifetimeMs = options.tokenLifetimeMs;
     this.bodies = new Bodies(options.store);
     this.#now = options.now;
     this.startedAtMs = options.now();

@@ -1,5 +1,5 @@
 import type { Connection, EventContext, Receiver, Sender, Session, link } from 'rhea';
-import { entityNotFound, notAllowed } from './conditions.ts';
+import { entityNotFound, notAllowed, tokenOver } from './conditions.ts';
 import type { AmqpFault } from './conditions.ts';
 import type { LockOwner, SessionSlot } from './consumer.ts';
 import { openIntake } from './intake.ts';
@@ -9,6 +9,7 @@ import { Outlet } from './outlet.ts';
 import { setAttach } from './rhea-patches.ts';
 import { announceSession, awaitSession, namedSession, wantedSession } from './session-attach.ts';
 import { lose } from './settlement.ts';
+import { Tokens } from './tokens.ts';
 
 const MANAGEMENT_SUFFIX = '/$management';
 const TOKENS_ADDRESS = '$cbs';
@@ -21,18 +22,27 @@ export class Peer {
   readonly #outlets = new Map<link, Outlet>();
   /** Receivers that wait for a session, with the way to give up. */
   readonly #waits = new Map<link, () => void>();
+  /** Undefined: every token is good for ever, because the broker listens on this machine only. */
+  readonly #tokens: Tokens | undefined;
+  /** Paths of the links that live by a token. */
+  readonly #guarded = new Map<link, string>();
 
   constructor(space: Namespace, connection: Connection, host: string) {
     this.#space = space;
     this.#host = host;
+    const { tokenLifetimeMs: lifetimeMs } = space;
+    if (lifetimeMs !== undefined) {
+      this.#tokens = new Tokens({ lifetimeMs, now: () => space.now(), onEnd: (path) => this.#endToken(path) });
+    }
     connection.on('receiver_open', ({ receiver }: EventContext) => receiver && this.#openReceiver(receiver));
     connection.on('sender_open', ({ sender }: EventContext) => sender && this.#openSender(sender));
     connection.on('sender_close', ({ sender }: EventContext) => sender && this.#endLink(sender));
     connection.on('session_close', ({ session }: EventContext) => session && this.#endSession(session));
     // Without a listener rhea treats what a client reports as an uncaught error.
-    for (const name of ['sender_error', 'receiver_error', 'session_error', 'connection_error', 'receiver_close']) {
+    for (const name of ['sender_error', 'receiver_error', 'session_error', 'connection_error']) {
       connection.on(name, () => undefined);
     }
+    connection.on('receiver_close', ({ receiver }: EventContext) => receiver && this.#guarded.delete(receiver));
   }
 
   /** After rhea has written what was waiting. */
@@ -44,6 +54,7 @@ export class Peer {
   end(): void {
     for (const sender of [...this.#waits.keys(), ...this.#outlets.keys()]) this.#endLink(sender);
     for (const lock of [...this.#locks]) lose(lock);
+    this.#tokens?.clear();
   }
 
   /** A client that sends. */
@@ -51,7 +62,8 @@ export class Peer {
     const address = addressOf(receiver.target?.address);
     receiver.set_source({ address: receiver.source?.address ?? '' });
     receiver.set_target({ address: receiver.target?.address ?? '' });
-    if (address === TOKENS_ADDRESS) return serveTokens(receiver);
+    if (address === TOKENS_ADDRESS) return serveTokens(receiver, (...token) => this.#putToken(...token));
+    if (!this.#guard(receiver, address)) return;
     if (address.toLowerCase().endsWith(MANAGEMENT_SUFFIX)) {
       return serveManagement(this.#space, receiver, address, this.#locks);
     }
@@ -70,7 +82,8 @@ export class Peer {
     setAttach(sender, modes);
     sender.set_source({ address: sender.source?.address ?? '' });
     sender.set_target({ address: sender.target?.address ?? '' });
-    if (address === TOKENS_ADDRESS || address.toLowerCase().endsWith(MANAGEMENT_SUFFIX)) return;
+    if (address === TOKENS_ADDRESS || !this.#guard(sender, address)) return;
+    if (address.toLowerCase().endsWith(MANAGEMENT_SUFFIX)) return;
     const target = this.#space.target(address);
     if (target === undefined || target.node.kind === 'topic')
       return refuse(sender, entityNotFound(this.#host, address));
@@ -104,7 +117,32 @@ export class Peer {
     return outlet;
   }
 
+  #putToken(audience: string, token: string): boolean {
+    return this.#tokens?.put(addressOf(audience).toLowerCase(), token) ?? true;
+  }
+
+  /** Whether a link may attach; with a token its life ends when that does. */
+  #guard(link: Sender | Receiver, address: string): boolean {
+    if (this.#tokens === undefined) return true;
+    const path = address.toLowerCase();
+    if (this.#tokens.has(path)) {
+      this.#guarded.set(link, path);
+      return true;
+    }
+    refuse(link, tokenOver(address));
+    return false;
+  }
+
+  #endToken(ended: string): void {
+    for (const [link, path] of [...this.#guarded]) {
+      if (path !== ended) continue;
+      this.#endLink(link);
+      link.close(tokenOver(path));
+    }
+  }
+
   #endLink(sender: link): void {
+    this.#guarded.delete(sender);
     this.#waits.get(sender)?.();
     this.#waits.delete(sender);
     this.#outlets.get(sender)?.end();

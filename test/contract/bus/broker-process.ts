@@ -6,26 +6,34 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Entity } from '../../../runtime/core/route.ts';
+import type { BrokerOptions } from '../../../runtime/local/broker/broker.ts';
 
 const MAIN = join(import.meta.dirname, '../../../runtime/local/broker/main.ts');
 
 /** A broker in a process of its own, that a test may kill. Its state outlives it until `remove`. */
 export class BrokerProcess {
-  readonly #entities: readonly Entity[];
+  readonly #options: Omit<BrokerOptions, 'stateDir' | 'port'>;
   readonly #stateDir: string;
   #child: ChildProcess | undefined;
   #port = 0;
   #connectionString = '';
 
-  private constructor(entities: readonly Entity[], stateDir: string) {
-    this.#entities = entities;
+  private constructor(options: Omit<BrokerOptions, 'stateDir' | 'port'>, stateDir: string) {
+    this.#options = options;
     this.#stateDir = stateDir;
   }
 
-  static async start(entities: readonly Entity[]): Promise<BrokerProcess> {
-    const broker = new BrokerProcess(entities, await mkdtemp(join(tmpdir(), 'adit-bus-')));
+  static async start(
+    entities: readonly Entity[],
+    more: Pick<BrokerOptions, 'tokenLifetimeMs'> = {},
+  ): Promise<BrokerProcess> {
+    const broker = new BrokerProcess({ entities, ...more }, await mkdtemp(join(tmpdir(), 'adit-bus-')));
     await broker.restart();
     return broker;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   get connectionString(): string {
@@ -36,7 +44,7 @@ export class BrokerProcess {
   async restart(): Promise<void> {
     const child = spawn(process.execPath, [MAIN], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#child = child;
-    const options = { stateDir: this.#stateDir, port: this.#port, entities: this.#entities };
+    const options = { ...this.#options, stateDir: this.#stateDir, port: this.#port };
     child.stdin.write(`${JSON.stringify(options)}\n`);
     const lines = createInterface({ input: child.stdout });
     const [line] = (await Promise.race([

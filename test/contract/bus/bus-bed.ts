@@ -3,7 +3,6 @@ import { expect, vi } from 'vitest';
 import type { ServiceBusEvent } from '../../../runtime/adapters/service-bus-session.ts';
 import { openServiceBus } from '../../../runtime/adapters/service-bus.ts';
 import type { ServiceBusOptions } from '../../../runtime/adapters/service-bus.ts';
-import type { Entity } from '../../../runtime/core/route.ts';
 import type { Bus, Handled } from '../../../runtime/ports.ts';
 import { BrokerProcess } from './broker-process.ts';
 
@@ -48,8 +47,8 @@ export class BusBed {
     this.broker = broker;
   }
 
-  static async start(entities: readonly Entity[]): Promise<BusBed> {
-    return new BusBed(await BrokerProcess.start(entities));
+  static async start(...options: Parameters<typeof BrokerProcess.start>): Promise<BusBed> {
+    return new BusBed(await BrokerProcess.start(...options));
   }
 
   open(options: Partial<ServiceBusOptions> = {}): Bus {
