@@ -21,7 +21,7 @@ export interface CloudCacheOptions {
  * Longest time that a checkpoint counts in memory, in ms. Other processes ingest too and cannot tell this one of a new version;
  * so it is shorter than the time between two runs over the same list.
  */
-const MEMORY_TTL_LIMIT_MS = 60_000;
+export const MEMORY_TTL_LIMIT_MS = 60_000;
 
 /** Digits of a UUID that tell the fences of a stack apart for as long as facts last. */
 const FENCE_DIGITS = 13;
@@ -62,7 +62,7 @@ function whereIs(redis: RedisPlace, { credential, log }: CloudCacheOptions): { u
 }
 
 /** A cache whose entries last no longer than `limitMs`, whatever the caller asks for. */
-function shortLived(cache: Cache, limitMs: number): Cache {
+export function shortLived(cache: Cache, limitMs: number): Cache {
   return {
     getMany: (keys) => cache.getMany(keys),
     setMany: (entries, ttlMs) => cache.setMany(entries, Math.min(ttlMs, limitMs)),

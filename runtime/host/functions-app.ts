@@ -159,13 +159,17 @@ export class FunctionsApp {
   async #run<T>(work: (opened: Opened, lock: AbortSignal) => Promise<T>): Promise<T> {
     if (this.#stopped !== undefined) throw new Error('the app is stopping');
     const lock = new AbortController();
-    const limit = setTimeout(() => lock.abort(new Error('the invocation took too long')), INVOCATION_LIMIT_MS);
+    const over = new AbortController();
+    void this.#deps.clock.sleep(INVOCATION_LIMIT_MS, over.signal).then(
+      () => lock.abort(new Error('the invocation took too long')),
+      () => undefined,
+    );
     const invocation = this.#open().then((opened) => work(opened, lock.signal));
     this.#running.set(lock, invocation);
     try {
       return await invocation;
     } finally {
-      clearTimeout(limit);
+      over.abort();
       this.#running.delete(lock);
     }
   }

@@ -3,7 +3,7 @@ import { sha256Digest } from '../../runtime/adapters/system.ts';
 import { versionText } from '../../runtime/core/envelope.ts';
 import { equationsOf } from '../../runtime/engine/completeness.ts';
 import { VERSION_DIGITS } from '../../runtime/engine/take-page.ts';
-import type { Random } from '../../runtime/ports.ts';
+import { Dice } from '../fakes/dice.ts';
 import {
   EngineProcess,
   type LakeRow,
@@ -15,7 +15,6 @@ import {
 } from '../fakes/engine-rig.ts';
 import { Fuse, type FuseOptions } from '../fakes/fuse.ts';
 import { page, ScriptedUpstream } from '../fakes/scripted-upstream.ts';
-import { seededRandom } from '../fakes/seeded-random.ts';
 
 const CASES = 300;
 const FIRST_SEED = Number(process.env['TEST_SEED'] ?? 1);
@@ -27,27 +26,6 @@ interface Item {
 }
 
 type Pages = readonly (readonly Item[])[];
-
-class Dice {
-  readonly #random: Random;
-
-  constructor(seed: number) {
-    this.#random = seededRandom(seed);
-  }
-
-  /** A whole number of 0..below-1. */
-  upTo(below: number): number {
-    return Math.floor(this.#random.next() * below);
-  }
-
-  chance(share: number): boolean {
-    return this.#random.next() < share;
-  }
-
-  of<T>(choices: readonly T[]): T {
-    return choices[this.upTo(choices.length)]!;
-  }
-}
 
 /** A list of pages: overlaps, empty pages, items that are twice on a page, changed or not. */
 function randomPages(dice: Dice): Pages {

@@ -42,6 +42,11 @@ export class MemoryCache implements Cache {
     for (const key of keys) this.#entries.delete(key);
   }
 
+  /** Forgets everything, as a restart does. */
+  clear(): void {
+    this.#entries.clear();
+  }
+
   async close(): Promise<void> {
     this.isDown = true;
   }

@@ -3,6 +3,8 @@ import type { Upstream, UpstreamAnswer, UpstreamCall } from '../../runtime/ports
 /** A call as a script sees it. */
 export interface ScriptedCall {
   readonly userId: string;
+  /** Name of the list: the last segment of the path. */
+  readonly list: string;
   readonly after: string | null;
   readonly limit: number;
   readonly token: string;
@@ -11,6 +13,18 @@ export interface ScriptedCall {
 }
 
 export type Script = (call: ScriptedCall, signal: AbortSignal | undefined) => UpstreamAnswer | Promise<UpstreamAnswer>;
+
+/** What a call asks for; `index` counts the calls before it. */
+export function scriptedCallOf(call: UpstreamCall, index: number): ScriptedCall {
+  const url = new URL(call.url);
+  const [, , userId = '', list = ''] = url.pathname.split('/').map(decodeURIComponent);
+  return {
+    ...{ userId, list, index },
+    after: url.searchParams.get('after'),
+    limit: Number(url.searchParams.get('limit')),
+    token: (call.headers['authorization'] ?? '').replace('Bearer ', ''),
+  };
+}
 
 /** An upstream of the contract's form whose answers a test writes. `calls` holds what was asked. */
 export class ScriptedUpstream implements Upstream {
@@ -24,14 +38,7 @@ export class ScriptedUpstream implements Upstream {
   }
 
   async call(call: UpstreamCall, signal?: AbortSignal): Promise<UpstreamAnswer> {
-    const url = new URL(call.url);
-    const scripted = {
-      userId: decodeURIComponent(url.pathname.split('/')[2] ?? ''),
-      after: url.searchParams.get('after'),
-      limit: Number(url.searchParams.get('limit')),
-      token: (call.headers['authorization'] ?? '').replace('Bearer ', ''),
-      index: this.calls.length,
-    };
+    const scripted = scriptedCallOf(call, this.calls.length);
     this.calls.push(scripted);
     this.inFlight += 1;
     try {

@@ -1,0 +1,154 @@
+import { equationsOf } from '../../../runtime/engine/completeness.ts';
+import { type LakeRow, lakeRows } from '../../fakes/engine-rig.ts';
+import type { SimProcess } from './sim-process.ts';
+import { RUN_ROW_LIMIT_BYTES } from './witness.ts';
+import type { World } from './world.ts';
+
+/** Later observations of one page are later by so much at most, in ms: items that are on it twice. */
+const TWICE_MS = 20;
+
+interface Shelf {
+  /** `miner/user/id` -> rows in the order of their observation. */
+  readonly byItem: ReadonlyMap<string, readonly LakeRow[]>;
+  readonly versions: ReadonlySet<string>;
+}
+
+/** Everything that is wrong with a world that was healed, drained and fired once more. */
+export async function judge(world: World, processes: readonly SimProcess[]): Promise<readonly string[]> {
+  const shelf = shelfOf(world);
+  return [
+    ...world.witness.violations,
+    ...judgeLoss(world, shelf),
+    ...judgeOrder(world, shelf),
+    ...(await judgeRuns(world)),
+    ...judgeBounds(world),
+    ...(await judgeCounts(world, processes)),
+  ];
+}
+
+function shelfOf({ lake }: World): Shelf {
+  const byItem = new Map<string, LakeRow[]>();
+  const versions = new Set<string>();
+  for (const row of lakeRows(lake)) {
+    const key = `${row.object.split('/')[1]}/${row.userId}/${row.id}`;
+    const rows = byItem.get(key);
+    if (rows === undefined) byItem.set(key, [row]);
+    else rows.push(row);
+    versions.add(`${key}/${row.version}`);
+  }
+  for (const rows of byItem.values()) rows.sort(byTime);
+  return { byItem, versions };
+}
+
+/** What a page checkpoint vouched for is in the lake; so is what is served to this day; and nothing else. */
+function judgeLoss(world: World, { versions, byItem }: Shelf): readonly string[] {
+  const wrong: string[] = [];
+  const served = new Set<string>();
+  for (const { minerName, userId, items } of world.upstream.serves) {
+    for (const { id, version } of items) served.add(`${minerName}/${userId}/${id}/${version}`);
+  }
+  for (const { minerName, userId, marker, candidates } of world.witness.checkpointed) {
+    const missing = candidates.map(({ items }) =>
+      items.filter(({ id, version }) => !versions.has(`${minerName}/${userId}/${id}/${version}`)),
+    );
+    if (missing.length > 0 && missing.every((items) => items.length > 0)) {
+      wrong.push(`loss: page ${marker} of ${minerName}/${userId} was checkpointed without ${missing[0]![0]!.id}`);
+    }
+  }
+  for (const version of versions) if (!served.has(version)) wrong.push(`invented: ${version} was never served whole`);
+  for (const [key, rows] of byItem) {
+    if (rows.some((row) => 'fault' in row || row.data === null)) wrong.push(`loss: a row of ${key} has no data`);
+  }
+  return wrong;
+}
+
+function judgeOrder(world: World, { byItem }: Shelf): readonly string[] {
+  const wrong: string[] = [];
+  for (const [key, rows] of byItem) {
+    const inTime = rows.filter(({ late }) => !late);
+    if (inTime.some(({ version }, at) => version === inTime[at + 1]?.version)) {
+      wrong.push(`duplicate: ${key} is there twice in a row`);
+    }
+    const seen = rows.map(({ version, observedAt }) => `${version} ${observedAt}`);
+    if (new Set(seen).size < seen.length) wrong.push(`duplicate: one observation of ${key} is there twice`);
+  }
+  for (const list of world.upstream.lists.values()) {
+    if (list.trouble !== undefined) continue;
+    const now = world.upstream.versions(list);
+    for (const [id, version] of now) {
+      const key = `${list.minerName}/${list.userId}/${id}`;
+      const newest = byItem.get(key)?.findLast(({ late }) => !late)?.version;
+      if (newest === undefined) wrong.push(`loss: ${key} is served and not in the lake`);
+      else if (newest !== version) wrong.push(`order: the newest row of ${key} is not what is served`);
+    }
+  }
+  return [...wrong, ...judgeStamps(world, byItem)];
+}
+
+/** A row says when it was observed: some caller must have been given this version then, by its own clock. */
+function judgeStamps({ upstream, plan }: World, byItem: Shelf['byItem']): readonly string[] {
+  const spans = new Map<string, { fromMs: number; toMs: number }[]>();
+  for (const { minerName, userId, items, askedAtMs, answeredAtMs } of upstream.serves) {
+    for (const { id, version } of items) {
+      const key = `${minerName}/${userId}/${id}/${version}`;
+      spans.set(key, [...(spans.get(key) ?? []), { fromMs: askedAtMs, toMs: answeredAtMs }]);
+    }
+  }
+  const skewMs = plan.skewMs.some((skew) => skew !== 0) || plan.clockJumps.length > 0 ? SKEW_LIMIT_MS : 0;
+  const wrong: string[] = [];
+  for (const [key, rows] of byItem) {
+    for (const { version, observedAt } of rows) {
+      const atMs = Date.parse(observedAt);
+      const isTrue = spans
+        .get(`${key}/${version}`)
+        ?.some(({ fromMs, toMs }) => atMs >= fromMs - skewMs && atMs <= toMs + TWICE_MS + skewMs);
+      if (isTrue === false) wrong.push(`order: a row of ${key} says ${observedAt}, when nobody was served it`);
+    }
+  }
+  return wrong;
+}
+
+/** Clocks may be apart by 5 s, and jump by 5 s three times; a run's own time never goes back, so it can be ahead of a clock. */
+const SKEW_LIMIT_MS = 40_000;
+
+async function judgeRuns(world: World): Promise<readonly string[]> {
+  const wrong: string[] = [];
+  const runs = new Map((await world.runs()).map((run) => [`${run.userId}/${run.minerName}`, run]));
+  for (const [key, list] of world.upstream.lists) {
+    const run = runs.get(key);
+    const isStuck = list.trouble !== undefined;
+    if (run === undefined) wrong.push(`liveness: ${key} was never mined`);
+    else if (run.state === 'live') wrong.push(`liveness: ${key} is still live`);
+    else if (isStuck && (run.state !== 'quarantined' || run.reason === undefined)) {
+      wrong.push(`liveness: ${key} is ${list.trouble} and ${run.state}`);
+    } else if (!isStuck && run.state !== 'done') wrong.push(`liveness: ${key} is ${run.state}: ${run.reason}`);
+  }
+  return wrong;
+}
+
+function judgeBounds({ witness }: World): readonly string[] {
+  const wrong: string[] = [];
+  if (witness.runRowMaxBytes > RUN_ROW_LIMIT_BYTES) {
+    wrong.push(`bounds: a run row has ${witness.runRowMaxBytes} bytes, more than ${RUN_ROW_LIMIT_BYTES}`);
+  }
+  return wrong;
+}
+
+/** The equations of completeness: all four where one process follows everything, those of mining in a fleet. */
+async function judgeCounts(world: World, processes: readonly SimProcess[]): Promise<readonly string[]> {
+  const wrong: string[] = [];
+  for (const process of processes) {
+    const counters = process.pipeline()?.completeness.counters;
+    if (counters === undefined) continue;
+    const equations = equationsOf(counters).slice(0, world.plan.place === 'home' ? 4 : 2);
+    for (const { holds, text, left, right } of equations) {
+      if (!holds) wrong.push(`completeness: ${process.name}: ${text}: ${left} and ${right}`);
+    }
+  }
+  return wrong;
+}
+
+function byTime(a: LakeRow, b: LakeRow): number {
+  if (a.observedAt !== b.observedAt) return a.observedAt < b.observedAt ? -1 : 1;
+  return a.version < b.version ? -1 : 1;
+}

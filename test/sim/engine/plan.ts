@@ -1,0 +1,202 @@
+import type { Miner } from '../../../runtime/core/miner.ts';
+import { dataList, userList } from '../../../runtime/core/page.ts';
+import { readSettings, type Settings } from '../../../runtime/settings.ts';
+import { Dice } from '../../fakes/dice.ts';
+
+/** The services that a process talks to. */
+export const SERVICES = ['upstream', 'bus', 'redis', 'ledger', 'lake'] as const;
+export type Service = (typeof SERVICES)[number];
+
+/** What may go wrong with one call to a service, each a share of the calls. */
+export interface CallFaults {
+  /** Refused: no effect. */
+  readonly refused: number;
+  /** It has its effect, and the answer is an error. */
+  readonly answerLost: number;
+  /** The answer is an error, and the effect comes up to a minute later. */
+  readonly landsLater: number;
+  readonly slow: number;
+}
+
+/** What upstreams do to their callers, each a share of the calls. */
+export interface UpstreamFaults {
+  readonly rateLimitUser: number;
+  readonly rateLimitUpstream: number;
+  readonly serverError: number;
+  readonly timeout: number;
+  readonly usage: number;
+  readonly notJson: number;
+  readonly tooLarge: number;
+}
+
+/** Misbehaviour of one list until the world is healed; `stuck` and `cycle` stay. */
+export type ListTrouble =
+  | 'stuck'
+  | 'cycle'
+  | 'token'
+  | 'gone'
+  | 'permission'
+  | 'page-shape'
+  | 'marker-missing'
+  | 'redirect';
+
+/** What one seed simulates. Each seed has its own subset of faults, at its own rates (swarm testing). */
+export interface Plan {
+  readonly seed: number;
+  /** `home`: one process that follows everything · `fleet`: the deployed app, one or more. */
+  readonly place: 'home' | 'fleet';
+  readonly processes: number;
+  readonly users: number;
+  readonly miners: readonly Miner[];
+  readonly settings: Settings;
+  /** Minutes of trouble before the world is healed. */
+  readonly troubleMs: number;
+  readonly firings: number;
+  readonly calls: Readonly<Record<Service, CallFaults>>;
+  readonly upstream: UpstreamFaults;
+  /** Times that a service is away for everybody. */
+  readonly outages: readonly { readonly service: Service; readonly atMs: number; readonly forMs: number }[];
+  /** Times that one process cannot reach a service. */
+  readonly cuts: readonly {
+    readonly slot: number;
+    readonly service: Service;
+    readonly atMs: number;
+    readonly forMs: number;
+  }[];
+  /** Share of port calls at which the caller is killed. */
+  readonly killShare: number;
+  /** Moments at which a process is killed. */
+  readonly kills: readonly { readonly slot: number; readonly atMs: number }[];
+  /** Moments at which a process is stopped in order and started again. */
+  readonly deployments: readonly { readonly slot: number; readonly atMs: number }[];
+  readonly brokerRestarts: readonly number[];
+  readonly redisFlushes: readonly number[];
+  /** Share of deliveries whose lock is lost while the handler works on. */
+  readonly lockLoss: number;
+  readonly renewalLoss: number;
+  readonly pickOldest: boolean;
+  readonly skewMs: readonly number[];
+  readonly clockJumps: readonly { readonly slot: number; readonly atMs: number; readonly byMs: number }[];
+  /** Share of ledger writes whose whole transaction is refused because of one row. */
+  readonly transactionRefusal: number;
+  /** Chance of an edit of a list per call of it. */
+  readonly edits: number;
+  readonly troubledLists: readonly { readonly user: number; readonly miner: number; readonly trouble: ListTrouble }[];
+  readonly listStyle: 'offset' | 'anchor';
+  readonly oversize: boolean;
+  readonly rejects: boolean;
+}
+
+const NO_FAULTS: CallFaults = { refused: 0, answerLost: 0, landsLater: 0, slow: 0 };
+const MINUTE_MS = 60_000;
+
+/** The catalog of simulated worlds: with and without a data topic. */
+export const SIMULATED_MINERS: readonly Miner[] = ['chats', 'fans', 'posts'].map((name, index) => ({
+  name,
+  upstream: 'graph',
+  lane: 'bulk',
+  schedule: '0 0 * * * *',
+  cacheTtlMs: 3_600_000,
+  dataTopic: index === 1,
+  request: (userId) => userList(userId, name),
+  page: dataList,
+}));
+
+/** What seed `seed` simulates. The same seed always simulates the same. */
+export function planOf(seed: number): Plan {
+  const dice = new Dice(seed * 2 + 1);
+  // The calm end of the swarm matters too: with few faults the rare orders of a healthy day are seen.
+  const heat = dice.of([0, 0.3, 1, 1]);
+  const has = (share = 0.5): boolean => dice.chance(share * Math.min(1, heat * 1.5));
+  const place = dice.chance(0.3) ? 'home' : 'fleet';
+  const processes = place === 'home' ? 1 : dice.between(1, 4);
+  const users = dice.between(1, 6);
+  const troubleMs = dice.between(1, 12) * MINUTE_MS;
+  const miners = SIMULATED_MINERS.slice(0, dice.of([1, 1, 2, 3])).map((miner) => ({
+    ...miner,
+    pageLimit: dice.of([3, 5, 10]),
+  }));
+  const times = (max: number): number[] => Array.from({ length: dice.between(0, max) }, () => dice.upTo(troubleMs));
+  const rates = (): CallFaults => {
+    if (!has()) return NO_FAULTS;
+    const rate = (): number => (has() ? dice.of([0.003, 0.02, 0.06]) : 0);
+    return { refused: rate(), answerLost: rate(), landsLater: rate(), slow: rate() };
+  };
+  const rate = (): number => (has(0.4) ? dice.of([0.02, 0.1, 0.25]) : 0);
+  const slots = (max: number): { slot: number; atMs: number }[] =>
+    has() ? times(max).map((atMs) => ({ slot: dice.upTo(processes), atMs })) : [];
+  return {
+    seed,
+    place,
+    processes,
+    users,
+    miners,
+    settings: settingsOf(dice),
+    troubleMs,
+    firings: dice.between(1, 8),
+    calls: { upstream: NO_FAULTS, bus: rates(), redis: rates(), ledger: rates(), lake: rates() },
+    upstream: {
+      rateLimitUser: rate(),
+      rateLimitUpstream: rate() / 4,
+      serverError: rate(),
+      timeout: rate(),
+      usage: rate(),
+      notJson: 0,
+      tooLarge: rate(),
+    },
+    outages: has()
+      ? times(3).map((atMs) => ({ service: dice.of(SERVICES), atMs, forMs: dice.of([2_000, 30_000, 240_000]) }))
+      : [],
+    cuts: slots(4).map((cut) => ({ ...cut, service: dice.of(SERVICES), forMs: dice.of([2_000, 30_000, 180_000]) })),
+    killShare: has() ? dice.of([0.001, 0.004, 0.01]) : 0,
+    kills: slots(5),
+    deployments: slots(2),
+    brokerRestarts: has(0.3) ? times(3) : [],
+    redisFlushes: has(0.3) ? times(3) : [],
+    lockLoss: has() ? dice.of([0.01, 0.1]) : 0,
+    renewalLoss: has(0.3) ? 0.2 : 0,
+    pickOldest: dice.chance(0.3),
+    skewMs: Array.from({ length: processes }, () => (has(0.4) ? dice.between(-5000, 5000) : 0)),
+    clockJumps: has(0.3) ? slots(3).map((jump) => ({ ...jump, byMs: dice.between(-5000, 5000) })) : [],
+    transactionRefusal: has() ? dice.of([0.02, 0.3]) : 0,
+    edits: dice.of([0, 0.05, 0.3]),
+    troubledLists: has()
+      ? Array.from({ length: dice.between(0, 3) }, () => ({
+          user: dice.upTo(users),
+          miner: dice.upTo(miners.length),
+          trouble: dice.of<ListTrouble>([
+            ...(['stuck', 'cycle', 'token', 'gone', 'permission'] as const),
+            ...(['page-shape', 'marker-missing', 'redirect'] as const),
+          ]),
+        }))
+      : [],
+    listStyle: dice.of(['offset', 'anchor']),
+    oversize: dice.chance(0.2),
+    rejects: dice.chance(0.3),
+  };
+}
+
+function settingsOf(dice: Dice): Settings {
+  const read = readSettings('cloud', []);
+  if (!read.ok) throw new Error(read.errors.join('\n'));
+  return {
+    ...read.settings,
+    userCallsPerSecond: dice.of([1, 5, 100]),
+    upstreamCallsPerSecond: dice.of([5, 100]),
+    upstreamConcurrency: dice.of([1, 2, 10]),
+    rateLimitWaitMs: dice.of([1000, 60_000]),
+    inlineWaitMs: dice.of([200, 30_000]),
+    retryLaterMs: dice.of([500, 10_000]),
+    callTimeoutMs: 10_000,
+    slicePages: dice.of([1, 2, 4, 50]),
+    sliceMs: dice.of([5_000, 60_000]),
+    miningConcurrency: dice.of([1, 4, 16]),
+    ingestConcurrency: dice.of([1, 4]),
+    sealedMaxBytes: dice.of([1024, 3000, 200_000]),
+    lingerMs: dice.of([0, 20, 1000]),
+    reviveAfterMs: dice.of([90_000, 300_000]),
+    fireEveryMs: dice.of([60_000, 150_000]),
+    monitorEveryMs: dice.of([20_000, 60_000]),
+    stopGraceMs: dice.of([0, 5000]),
+  };
+}

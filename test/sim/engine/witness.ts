@@ -1,0 +1,116 @@
+import type { RowWrite, StoredRow, UpstreamAnswer } from '../../../runtime/ports.ts';
+import type { Run } from '../../../runtime/core/run.ts';
+import type { Plan } from './plan.ts';
+import type { Serve, UpstreamWorld } from './upstream-world.ts';
+import type { Caller } from './wire.ts';
+
+/** A page checkpoint that moved: what a page held was said to be delivered. */
+export interface Checkpointed {
+  readonly minerName: string;
+  readonly userId: string;
+  readonly marker: string | null;
+  /** Pages of that list that the writer had been given by then; one of them is meant. */
+  readonly candidates: readonly Serve[];
+}
+
+/** Largest run row, in bytes (anchors section 1.5: checkpoint <= 4 KB). */
+export const RUN_ROW_LIMIT_BYTES = 4096;
+
+/** Whose calls share one budget: `process` until budgets are fleet-wide. */
+export type BudgetScope = 'process' | 'fleet';
+export const BUDGET_SCOPE: BudgetScope = 'process';
+
+/** Clock jumps may give one call too early, and a call may be issued this much earlier than due by rounding, in ms. */
+const BUDGET_ROUNDING_MS = 1;
+
+/** Sees everything that happens in a simulated world, and says at once what must not. */
+export class Witness {
+  readonly violations: string[] = [];
+  readonly checkpointed: Checkpointed[] = [];
+  readonly deadLetters = new Map<string, number>();
+  runRowMaxBytes = 0;
+  upstreamCalls = 0;
+  readonly #plan: Plan;
+  readonly #upstream: UpstreamWorld;
+  readonly #now: () => number;
+  readonly #dueAtMs = new Map<string, number>();
+  readonly #blockedUntilMs = new Map<string, number>();
+
+  constructor(plan: Plan, upstream: UpstreamWorld, now: () => number) {
+    this.#plan = plan;
+    this.#upstream = upstream;
+    this.#now = now;
+  }
+
+  violate(text: string): void {
+    this.violations.push(text);
+  }
+
+  deadLetter(reason: string): void {
+    this.deadLetters.set(reason, (this.deadLetters.get(reason) ?? 0) + 1);
+  }
+
+  /** A call leaves for the upstream: the budgets must have allowed it. */
+  called(caller: Caller, userId: string): void {
+    this.upstreamCalls += 1;
+    const { userCallsPerSecond, upstreamCallsPerSecond } = this.#plan.settings;
+    const scope = BUDGET_SCOPE === 'process' ? caller.name : 'fleet';
+    this.#take(`${scope} ${userId}`, userCallsPerSecond, 1);
+    this.#take(`${scope} upstream`, upstreamCallsPerSecond, Math.max(1, upstreamCallsPerSecond));
+    const stopMs = (this.#blockedUntilMs.get(`${scope} ${userId}`) ?? 0) - this.#now();
+    if (stopMs > this.#slackMs()) this.violate(`budget: ${caller.name} calls for ${userId} ${stopMs} ms before it may`);
+  }
+
+  /** An answer came: what it says of waiting holds from now on. */
+  answered(caller: Caller, userId: string, answer: UpstreamAnswer): void {
+    if (answer.status !== 429) return;
+    const seconds = answer.headers['retry-after'];
+    const waitMs = seconds === undefined ? this.#plan.settings.rateLimitWaitMs : Number(seconds) * 1000;
+    const scope = BUDGET_SCOPE === 'process' ? caller.name : 'fleet';
+    const key = `${scope} ${userId}`;
+    this.#blockedUntilMs.set(key, Math.max(this.#blockedUntilMs.get(key) ?? 0, this.#now() + waitMs));
+  }
+
+  /** A run row was written: when a page is checkpointed, its items count as delivered. */
+  runWritten(caller: Caller, write: RowWrite, before: StoredRow | undefined): void {
+    if (write.value === null) return;
+    this.runRowMaxBytes = Math.max(this.runRowMaxBytes, Buffer.byteLength(write.value));
+    if (before === undefined) return;
+    const old = JSON.parse(before.value) as Run;
+    const run = JSON.parse(write.value) as Run;
+    if (old.runId !== run.runId || run.pages !== old.pages + 1) return;
+    const { minerName, userId, marker } = old;
+    const candidates = this.#upstream.serves.filter(
+      (serve) =>
+        serve.minerName === minerName &&
+        serve.userId === userId &&
+        serve.marker === marker &&
+        serve.process === caller.name,
+    );
+    this.checkpointed.push({ minerName, userId, marker, candidates });
+    if (candidates.length === 0) this.violate(`a page of ${minerName} of ${userId} was checkpointed that nobody served`);
+  }
+
+  /** An object of the lake never changes its bytes. */
+  objectWritten(name: string, text: string, before: string | undefined): void {
+    if (before !== undefined && before !== text) this.violate(`the object ${name} changed its bytes`);
+  }
+
+  /** The generic cell rate algorithm, as the engine's, but on the world's own clock. */
+  #take(key: string, callsPerSecond: number, burst: number): void {
+    const nowMs = this.#now();
+    const intervalMs = 1000 / callsPerSecond;
+    const dueAtMs = this.#dueAtMs.get(key) ?? 0;
+    const earlyMs = dueAtMs - intervalMs * (burst - 1) - nowMs;
+    if (earlyMs > this.#slackMs()) this.violate(`budget: ${key} is called ${Math.round(earlyMs)} ms before its budget allows`);
+    this.#dueAtMs.set(key, Math.max(dueAtMs, nowMs) + intervalMs);
+  }
+
+  #slackMs(): number {
+    const jumpsMs = this.#plan.clockJumps.reduce((sum, { byMs }) => sum + Math.max(0, byMs), 0);
+    // A call that has its budget may wait for a slot, and the calls before it in the line are as long as they may be.
+    const { upstreamConcurrency, miningConcurrency, callTimeoutMs } = this.#plan.settings;
+    const hasLine = upstreamConcurrency < miningConcurrency * this.#plan.miners.length;
+    return BUDGET_ROUNDING_MS + jumpsMs + (hasLine ? callTimeoutMs : 0);
+  }
+}
