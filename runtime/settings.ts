@@ -250,7 +250,7 @@ export const CONNECTIONS = {
     isSecret: true,
     writtenBy: 'person',
     example: 'Endpoint=sb://127.0.0.1:5672;SharedAccessKeyName=k;SharedAccessKey=s;UseDevelopmentEmulator=true',
-    docs: 'A Service Bus that is entered with a key, such as an emulator; a stack has none.',
+    docs: 'A Service Bus that is entered with a key: an emulator, or npm run adit -- broker. On this machine several npm start share it and one state folder; a stack has none.',
   },
   busNamespace: {
     variable: 'ADIT_SERVICE_BUS_NAMESPACE',
@@ -313,7 +313,7 @@ export const CONNECTIONS = {
     isSecret: false,
     writtenBy: 'person',
     example: '3',
-    docs: 'File descriptor that is told when a page, a send or an ingest begins and ends (crash tests).',
+    docs: 'File descriptor that is told when a page, a send, an ingest or a slice begins and ends (crash tests).',
   },
 } as const satisfies Record<string, ConnectionSpec>;
 

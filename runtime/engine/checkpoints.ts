@@ -13,6 +13,8 @@ export interface Sighting {
   readonly userId: string;
   readonly id: string;
   readonly version: string;
+  /** The run whose page it is on. */
+  readonly runId: string;
 }
 
 /** What the checkpoint cache works with. */
@@ -42,9 +44,13 @@ const LARGE_USERS_LIMIT = 100_000;
 /** A range read looks at this many rows per item of the page; with the point reads after it, at most 3 rows per item. */
 const RANGE_ROWS_PER_ITEM = 2;
 
-/** A version on its way. Until the broker has acknowledged it, nobody may count on it. */
+/**
+ * A version on its way. Until the broker has acknowledged it, nobody may count on it. Afterwards only the run that sent it does:
+ * another process may ingest it, which this one never hears of, and in a later run another version may be the newest.
+ */
 interface InFlight {
   readonly version: string;
+  readonly runId: string;
   isAcknowledged: boolean;
 }
 
@@ -109,9 +115,10 @@ export class Checkpoints {
   async seen(minerName: string, sightings: readonly Sighting[], ttlMs: number): Promise<readonly boolean[]> {
     const keys = sightings.map((sighting) => this.keyOf(minerName, sighting.userId, sighting.id));
     const versions = new Map<string, string>();
-    for (const key of keys) {
+    for (const [index, key] of keys.entries()) {
       const inFlight = this.#inFlight.get(key.cacheKey);
-      if (inFlight?.isAcknowledged === true) versions.set(key.row, inFlight.version);
+      const isOurs = inFlight?.isAcknowledged === true && inFlight.runId === sightings[index]?.runId;
+      if (isOurs) versions.set(key.row, inFlight.version);
     }
     await this.#askTiers(keys, versions, ttlMs);
     const missing = keys.filter((key) => !versions.has(key.row));
@@ -131,16 +138,18 @@ export class Checkpoints {
    */
   sending(minerName: string, sighting: Sighting): void {
     const key = this.keyOf(minerName, sighting.userId, sighting.id).cacheKey;
-    if (this.#inFlight.get(key)?.version === sighting.version) return;
+    const { version, runId } = sighting;
+    const before = this.#inFlight.get(key);
+    if (before?.version === version && before.runId === runId) return;
     this.#inFlight.delete(key);
-    this.#inFlight.set(key, { version: sighting.version, isAcknowledged: false });
+    this.#inFlight.set(key, { version, runId, isAcknowledged: false });
     trimOldest(this.#inFlight, IN_FLIGHT_LIMIT);
   }
 
   /** The broker has the version: the same one again is seen, any other one is new. What is ingested by now stays forgotten. */
   sent(minerName: string, sighting: Sighting): void {
     const inFlight = this.#inFlight.get(this.keyOf(minerName, sighting.userId, sighting.id).cacheKey);
-    if (inFlight?.version === sighting.version) inFlight.isAcknowledged = true;
+    if (inFlight?.version === sighting.version && inFlight.runId === sighting.runId) inFlight.isAcknowledged = true;
   }
 
   /** After ingest, and only then: these versions are the newest in the lake. */

@@ -118,11 +118,11 @@ export class Completeness {
   }
 
   /**
-   * The broker says that its queue is empty, without dead letters: what it acknowledged it has settled too, though a lost
-   * connection may have swallowed its word.
+   * What the broker acknowledged and the ledger calls done is settled too: a lost connection may have swallowed the word of the
+   * broker, or another process has ingested it.
    * @param ownedOf - items that an envelope owns in the lake, or undefined when it was not ingested.
    */
-  async settledByDepth(ownedOf: (envelopeId: string) => Promise<number | undefined>): Promise<void> {
+  async settledByLedger(ownedOf: (envelopeId: string) => Promise<number | undefined>): Promise<void> {
     for (const { envelope, state } of [...this.#sends.values()]) {
       if (state !== 'acknowledged') continue;
       const owned = await ownedOf(envelope.envelopeId);

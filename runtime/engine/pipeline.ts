@@ -27,8 +27,9 @@ import { ClientPool } from './client-pool.ts';
 import { Completeness } from './completeness.ts';
 import { sendToDeadLetters } from './dead-letter.ts';
 import { Packer } from './deliver.ts';
+import { noticeEnds, noticeIngested } from './elsewhere.ts';
 import { GoneUsers } from './gone-users.ts';
-import { ingest, ownedOf } from './ingest.ts';
+import { ingest } from './ingest.ts';
 import { Limits } from './limits.ts';
 import { mine, type MineDeps, RETRIES_LIMIT, RETRY_BACKOFF } from './mine.ts';
 import { Progress } from './progress.ts';
@@ -90,6 +91,7 @@ export class Pipeline {
   #failure: Error | undefined;
   #goneSinceMs = Infinity;
   #isStopping = false;
+  #isShared = false;
 
   constructor(deps: PipelineDeps, options: PipelineOptions) {
     const { ledger, lake, digest, clock, meter, log } = deps;
@@ -133,6 +135,14 @@ export class Pipeline {
     this.progress.countOnly();
     this.completeness.countOnly();
     this.#goneSinceMs = this.#deps.clock.now();
+  }
+
+  /**
+   * Others mine the same users over the same bus and ledger; this one still follows its runs and envelopes to their end: `tick`
+   * asks the ledger for those that end elsewhere. Called before anything else.
+   */
+  shareWork(): void {
+    this.#isShared = true;
   }
 
   startIngest(): void {
@@ -191,11 +201,13 @@ export class Pipeline {
   /** One look of the monitor: silent runs are sent again. */
   async tick(): Promise<void> {
     this.#clients.expire();
-    const { settings } = this.#options;
-    for (const miner of this.#options.miners) {
-      const { users = 0, usersDone = 0 } = this.progress.miners.get(miner.name) ?? {};
-      const open = users - usersDone;
-      if (open === 0 || this.#hasMoved(miner.name)) continue;
+    const { settings, miners } = this.#options;
+    if (this.#isShared) await noticeIngested({ completeness: this.completeness, ledger: this.#deps.ledger });
+    for (const miner of miners) {
+      if (this.progress.openRunsOf(miner.name) === 0 || this.#hasMoved(miner.name)) continue;
+      if (this.#isShared) await noticeEnds({ runs: this.#runs, progress: this.progress }, miner.name);
+      const open = this.progress.openRunsOf(miner.name);
+      if (open === 0) continue;
       const queue = routeOf(miner).miningQueue;
       const depth = await this.#deps.depths.depth(queue);
       // Every open run has its message: nobody is lost, the queue is just long.
@@ -236,12 +248,14 @@ export class Pipeline {
   /** What is left: `working`, `drained`, or `stuck` when only dead letters are left of what was sent. */
   async state(): Promise<'working' | 'drained' | 'stuck'> {
     if (this.progress.openRuns() > 0) return 'working';
+    // A run that another process took over and ended may still have a page here that is about to be sent.
+    if (this.#options.miners.some((miner) => this.#inFlight(routeOf(miner).miningQueue) > 0)) return 'working';
     const depth = await this.#deps.depths.depth(INGESTION_QUEUE);
     if (depth.active + depth.scheduled > 0) return 'working';
     if (this.#inFlight(INGESTION_QUEUE) > 0) return 'working';
     if (this.completeness.unsettled() === 0) return 'drained';
     if (depth.deadLetter + depth.transferDeadLetter > 0) return 'stuck';
-    await this.completeness.settledByDepth((envelopeId) => ownedOf(this.#deps.ledger, envelopeId));
+    await noticeIngested({ completeness: this.completeness, ledger: this.#deps.ledger });
     return 'working';
   }
 

@@ -90,6 +90,12 @@ export class Progress {
     return this.#open.size;
   }
 
+  /** Those of them of one miner. */
+  openRunsOf(minerName: string): number {
+    const { users, usersDone } = this.#miner(minerName);
+    return users - usersDone;
+  }
+
   /** Epoch in ms of the first delivered new item, 0 before it. */
   firstItemAtMs(): number {
     return this.#firstItemAtMs;

@@ -123,6 +123,23 @@ export function redisUrlMistake(text: string): string | undefined {
   return `REDIS_URL must be a redis:// or rediss:// URL, for example ${CONNECTIONS.redisUrl.example}`;
 }
 
+/** Where a bus is, for people. */
+export function busText(bus: BusPlace): string {
+  if ('namespace' in bus) return bus.namespace;
+  return `${busHost(bus.connectionString) ?? 'Service Bus'} (entered with a key)`;
+}
+
+function busHost(connectionString: string): string | undefined {
+  return /(?:^|;)\s*Endpoint=sb:\/\/([^;/]+)/i.exec(connectionString)?.[1];
+}
+
+/** What is wrong with a connection string of a bus; it holds a key, so the message does not repeat it. */
+export function busMistake(text: string): string | undefined {
+  if (busHost(text) !== undefined && /(?:^|;)\s*SharedAccessKey=[^;]/i.test(text)) return undefined;
+  const { variable, example } = CONNECTIONS.bus;
+  return `${variable} must be a connection string with an endpoint and a key, for example ${example}. Next: npm run adit -- broker starts a broker and prints its own; or unset the variable`;
+}
+
 function readBaseUrls(environment: Environment, errors: string[]): Readonly<Record<string, string>> {
   const text = environment.upstreamUrls;
   if (text === undefined) return isMissing('upstreamUrls', errors) ?? {};

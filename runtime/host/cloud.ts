@@ -6,7 +6,7 @@ import { CONNECTIONS, type Settings } from '../settings.ts';
 import { openStorageAt } from './azure-storage.ts';
 import { BadInput } from './bad-input.ts';
 import { openCloudCache } from './cloud-cache.ts';
-import type { BusPlace, CloudConfig } from './cloud-config.ts';
+import { busText, type CloudConfig } from './cloud-config.ts';
 import { releaseAll, type Release } from './release.ts';
 import { openCloudSealing } from './sealing-keys.ts';
 import { openWires } from './wires.ts';
@@ -82,12 +82,6 @@ async function open(options: CloudOptions, releases: Release[]): Promise<Cloud> 
 export function needsLogin({ bus, storage, redis, environment }: CloudConfig): boolean {
   const isRedisEntered = redis !== undefined && 'host' in redis;
   return 'namespace' in bus || 'tablesUrl' in storage || isRedisEntered || environment.sealingKeysUrl !== undefined;
-}
-
-function busText(bus: BusPlace): string {
-  if ('namespace' in bus) return bus.namespace;
-  const host = /(?:^|;)\s*Endpoint=sb:\/\/([^;/]+)/i.exec(bus.connectionString)?.[1];
-  return `${host ?? 'Service Bus'} (entered with a key)`;
 }
 
 /** One login for everything. Its library is loaded with the first token, because that takes longer than the rest of the start. */

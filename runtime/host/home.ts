@@ -5,6 +5,7 @@ import { openFileLake } from '../adapters/file-lake.ts';
 import { openMemoryCache } from '../adapters/memory-cache.ts';
 import { openFileLog } from '../adapters/pino-log.ts';
 import { openRedisCache } from '../adapters/redis-cache.ts';
+import { shareFence } from '../adapters/shared-fence.ts';
 import { openSqliteLedger } from '../adapters/sqlite-ledger.ts';
 import { systemRandom } from '../adapters/system.ts';
 import { miners } from '../catalog.ts';
@@ -15,8 +16,8 @@ import type { Cache, Lake, Ledger, Log } from '../ports.ts';
 import type { Settings } from '../settings.ts';
 import { openAzureStorage } from './azure-storage.ts';
 import { BadInput } from './bad-input.ts';
-import { type ChildEnd, JOURNAL_LOST_EXIT, startChild } from './child.ts';
-import { redisUrlMistake } from './cloud-config.ts';
+import { type Child, type ChildEnd, JOURNAL_LOST_EXIT, startChild } from './child.ts';
+import { busText, busMistake, redisUrlMistake } from './cloud-config.ts';
 import type { Environment } from './config.ts';
 import type { Place } from './place.ts';
 import { releaseAll, type Release } from './release.ts';
@@ -33,7 +34,11 @@ export interface HomeOptions {
 /** Digits of a UUID that tell the processes on one Redis apart for as long as their facts last. */
 const FENCE_DIGITS = 13;
 
-/** Starts broker and Redis, opens ledger and lake. @throws BadInput, StateFolderError */
+/**
+ * Opens ledger and lake, and starts broker and Redis. With a broker that is named, other processes of this machine may mine over
+ * the same state folder: then nothing is started, and nothing is remembered that only this process would know to be outdated.
+ * @throws BadInput, StateFolderError
+ */
 export async function openHome(options: HomeOptions): Promise<Place> {
   const releases: Release[] = [];
   try {
@@ -46,30 +51,29 @@ export async function openHome(options: HomeOptions): Promise<Place> {
 
 async function open(options: HomeOptions, releases: Release[]): Promise<Place> {
   const { settings, environment } = options;
-  const folder = await openStateFolder(options.state);
+  const isShared = environment.bus !== undefined;
+  const folder = await openStateFolder(options.state, { isShared });
   releases.push(() => folder.close());
   const logFile = join(folder.dir, 'adit.log');
   const log = openFileLog(logFile);
   releases.push(async () => log.close());
-  const sealing = await openHomeSealing(folder.dir, environment);
-  const storage = await openStorage(folder.dir, environment);
+  const sealing = await folder.exclusively(() => openHomeSealing(folder.dir, environment));
+  const storage = await folder.exclusively(() => openStorage(folder.dir, environment));
   releases.push(() => storage.ledger.close());
   const starting = [
-    startBroker(folder.dir, settings, releases),
-    openCache({ stateDir: folder.dir, settings, environment, log }, releases),
+    openBroker({ stateDir: folder.dir, settings, environment, logFile }, releases),
+    openCache({ stateDir: folder.dir, settings, environment, log, ledger: storage.ledger }, releases),
   ] as const;
   // When one fails, the other must be known to `releases` before they run: a server that nobody stops keeps this process alive.
   await Promise.allSettled(starting);
   const [broker, cache] = await Promise.all(starting);
-  let brokerFailure: Error | undefined;
-  void broker.ended.then((end) => (brokerFailure = brokerEnded(end, logFile)));
   const openPipeline = openWires(
     {
       ...storage,
       sealing,
       settings,
       log,
-      connect: { connectionString: String(broker.ready['connectionString']) },
+      connect: { connectionString: broker.connectionString },
       tiers: cache.tiers,
       phaseFd: environment.phaseFd,
     },
@@ -78,7 +82,7 @@ async function open(options: HomeOptions, releases: Release[]): Promise<Place> {
   return {
     facts: {
       stateDir: folder.dir,
-      broker: `127.0.0.1:${String(broker.ready['port'])} (Service Bus protocol, process ${broker.pid})`,
+      broker: broker.text,
       cache: cache.text,
       storage: storage.text,
       logFile,
@@ -86,7 +90,8 @@ async function open(options: HomeOptions, releases: Release[]): Promise<Place> {
     },
     lake: storage.lake,
     openPipeline,
-    failure: () => brokerFailure,
+    isShared,
+    failure: () => broker.failure(),
     close: () => releaseAll(releases),
   };
 }
@@ -99,16 +104,43 @@ function brokerEnded(end: ChildEnd, logFile: string): Error {
   return Object.assign(error, { code: 'DISK_FULL' });
 }
 
-async function startBroker(stateDir: string, settings: Settings, releases: Release[]): ReturnType<typeof startChild> {
+interface OpenedBroker {
+  readonly connectionString: string;
+  readonly text: string;
+  failure(): Error | undefined;
+}
+
+interface BrokerNeeds extends Pick<HomeOptions, 'settings' | 'environment'> {
+  readonly stateDir: string;
+  readonly logFile: string;
+}
+
+/** The broker that is named, or one of our own. Whoever started a named one starts it again when it has ended. */
+async function openBroker(needs: BrokerNeeds, releases: Release[]): Promise<OpenedBroker> {
+  const { stateDir, settings, environment, logFile } = needs;
+  if (environment.bus !== undefined) {
+    const connectionString = environment.bus;
+    const mistake = busMistake(connectionString);
+    if (mistake !== undefined) throw new BadInput(mistake);
+    const text = `${busText({ connectionString })}, shared with other processes`;
+    return { connectionString, text, failure: () => undefined };
+  }
+  const broker = await startBroker(stateDir, settings.brokerPort);
+  releases.push(() => broker.stop());
+  let failure: Error | undefined;
+  void broker.ended.then((end) => (failure = brokerEnded(end, logFile)));
+  return {
+    connectionString: String(broker.ready['connectionString']),
+    text: `127.0.0.1:${String(broker.ready['port'])} (Service Bus protocol, process ${broker.pid})`,
+    failure: () => failure,
+  };
+}
+
+/** A process that serves the entities of the catalog, with its journal in the state folder. `port` 0 = any free one. @throws BadInput */
+export async function startBroker(stateDir: string, port: number): Promise<Child> {
   const dir = join(stateDir, 'broker');
   await mkdir(dir, { recursive: true });
-  const broker = await startChild('broker', 'local/broker/main.ts', {
-    stateDir: dir,
-    port: settings.brokerPort,
-    entities: entitiesOf(miners),
-  });
-  releases.push(() => broker.stop());
-  return broker;
+  return startChild('broker', 'local/broker/main.ts', { stateDir: dir, port, entities: entitiesOf(miners) });
 }
 
 async function openStorage(
@@ -127,13 +159,18 @@ async function openStorage(
 interface CacheNeeds extends Pick<HomeOptions, 'settings' | 'environment'> {
   readonly stateDir: string;
   readonly log: Log;
+  readonly ledger: Ledger;
 }
 
 async function openCache(
-  { stateDir, settings, environment, log }: CacheNeeds,
+  { stateDir, settings, environment, log, ledger }: CacheNeeds,
   releases: Release[],
 ): Promise<{ tiers: readonly Cache[]; text: string }> {
+  const isShared = environment.bus !== undefined;
   if (environment.redisUrl !== undefined) checkRedisUrl(environment.redisUrl);
+  // What another process ingests changes neither our memory nor a Redis of our own, so a shared folder has neither.
+  if (isShared && environment.redisUrl === undefined)
+    return { tiers: [], text: 'none: the ledger is asked (REDIS_URL is not set)' };
   const memory = openMemoryCache({ entries: settings.memoryTierEntries });
   const own = environment.redisUrl === undefined ? await startRedis({ dir: stateDir }) : undefined;
   if (own !== undefined) releases.push(() => own.stop());
@@ -146,13 +183,15 @@ async function openCache(
     commandTimeoutMs: settings.cacheTimeoutMs,
     onState: (state, reason) => log.warn('redis', { state, reason }),
     onPolicy: policyAdvice(log),
-    onOtherHistory: () => fenced.doubt(),
+    onOtherHistory: () => fence.doubt(),
   });
-  // Home is one process in front of a Redis that may hold facts of another lake, or of a time when it could not be told.
-  const fenced = fenceCache(redis, () => `${systemRandom.uuid().slice(0, FENCE_DIGITS)}:`);
+  const newPrefix = (): string => `${systemRandom.uuid().slice(0, FENCE_DIGITS)}:`;
+  // One process alone in front of a Redis that may hold facts of another lake, or of a time when it could not be told.
+  const fence = isShared ? shareFence({ cache: redis, rows: ledger.control, newPrefix }) : fenceCache(redis, newPrefix);
   releases.push(() => redis.close());
   const where = own === undefined ? 'Redis from REDIS_URL' : `redis-server on this machine, process ${own.pid}`;
-  return { tiers: [memory, fenced], text: `${memoryText}, then ${where}` };
+  if (isShared) return { tiers: [fence], text: where };
+  return { tiers: [memory, fence], text: `${memoryText}, then ${where}` };
 }
 
 /** The address holds a password, so the message does not repeat it. */

@@ -25,6 +25,7 @@ export async function runLocal(asked: StartOptions, environment: Environment, st
     const { place, source, options } = await openPlace(asked, environment, users, releases);
     const chosen = chooseMiners(options, source, reporter);
     const pipeline = place.openPipeline(chosen, source.baseUrls);
+    if (place.isShared) pipeline.shareWork();
     const targets = await targetsOf(pipeline, source);
     await probe(options, source, chosen[0], targets.sample);
     await targets.save();

@@ -17,6 +17,8 @@ export interface PlaceFacts {
 export interface Place {
   readonly facts: PlaceFacts;
   readonly lake: Lake;
+  /** Other processes may mine the same users over the same bus and ledger. */
+  readonly isShared: boolean;
   openPipeline(miners: readonly Miner[], baseUrls: Readonly<Record<string, string>>): Pipeline;
   /** Why nothing can go on, for example a broker that has ended; undefined while all is well. */
   failure(): Error | undefined;

@@ -18,6 +18,9 @@ const FAILED_GRACE_MS = 500;
 /** What an earlier process left in the ingestion queue is ingested before anything is fired, for at most this long. */
 const BACKLOG_LIMIT_MS = 60_000;
 
+/** Pause before a service that did not answer is asked again, where other processes may start it again, in ms. */
+const AWAY_PAUSE_MS = 1000;
+
 const STOPPING = 'Stopping: what is in flight is finished first; a second Ctrl-C exits at once.';
 
 /** How a `--once` ended. */
@@ -35,6 +38,7 @@ export class Session {
   readonly #place: Place;
   #lastTickMs = Number.NEGATIVE_INFINITY;
   #nextFiringMs = 0;
+  #isAway = false;
 
   constructor(
     options: StartOptions,
@@ -54,7 +58,6 @@ export class Session {
 
   async once(source: Source): Promise<number> {
     await this.#begin();
-    await this.#pipeline.fire(() => this.#targets.users(), this.#targets.count, this.#stop);
     const end = await this.#untilDrained();
     if (end === 'stopped') {
       this.#reporter.line(STOPPING);
@@ -72,12 +75,14 @@ export class Session {
   async forever(): Promise<number> {
     await this.#begin();
     while (!this.#stop.aborted) {
-      if (performance.now() >= this.#nextFiringMs) {
-        this.#nextFiringMs = performance.now() + this.#options.settings.fireEveryMs;
-        await this.#pipeline.fire(() => this.#targets.users(), this.#targets.count, this.#stop);
-      }
-      await this.#tick();
-      await this.#pipeline.completeness.audit();
+      await this.#survive(async () => {
+        if (performance.now() >= this.#nextFiringMs) {
+          await this.#fire();
+          this.#nextFiringMs = performance.now() + this.#options.settings.fireEveryMs;
+        }
+        await this.#tick();
+        await this.#pipeline.completeness.audit();
+      });
       await this.#pause(LOOK_EVERY_MS * 4);
     }
     this.#reporter.line(STOPPING);
@@ -92,10 +97,13 @@ export class Session {
     await this.#pipeline.stop(hasFailed ? FAILED_GRACE_MS : this.#options.settings.stopGraceMs);
   }
 
-  /** Ingest first, so that what an earlier process sent is known before its users are mined again. */
+  /**
+   * Ingest first, so that what an earlier process sent is known before its users are mined again. Where others work meanwhile
+   * there is no such moment: what they have sent is sent again, and then known to the ledger.
+   */
   async #begin(): Promise<void> {
     this.#pipeline.startIngest();
-    const untilMs = performance.now() + BACKLOG_LIMIT_MS;
+    const untilMs = this.#place.isShared ? 0 : performance.now() + BACKLOG_LIMIT_MS;
     while (!this.#stop.aborted && performance.now() < untilMs && (await this.#pipeline.backlog()) > 0) {
       this.#throwIfFailed();
       await this.#pause(LOOK_EVERY_MS);
@@ -118,13 +126,42 @@ export class Session {
 
   async #untilDrained(): Promise<End> {
     const untilMs = this.#startedAtMs + this.#options.maxWaitMs;
+    let hasFired = false;
     for (;;) {
-      const state = await this.#pipeline.state();
-      if (state !== 'working') return state;
+      const state = await this.#survive(async () => {
+        if (!hasFired) await this.#fire();
+        hasFired = true;
+        return this.#pipeline.state();
+      });
+      if (state === 'drained' || state === 'stuck') return state;
       if (this.#stop.aborted) return 'stopped';
       if (performance.now() > untilMs) return 'waited';
-      await this.#tick();
+      await this.#survive(() => this.#tick());
       await this.#pause(LOOK_EVERY_MS);
+    }
+  }
+
+  #fire(): Promise<void> {
+    return this.#pipeline.fire(() => this.#targets.users(), this.#targets.count, this.#stop);
+  }
+
+  /**
+   * Does `work`, which may be done again. Alone, a broker that is away has ended with this process's own; a shared one may be
+   * started again by whoever started it, so it is waited for, and undefined is the answer.
+   */
+  async #survive<T>(work: () => Promise<T>): Promise<T | undefined> {
+    if (!this.#place.isShared) return work();
+    try {
+      const done = await work();
+      if (this.#isAway) this.#reporter.line('Everything answers again.');
+      this.#isAway = false;
+      return done;
+    } catch (error) {
+      this.#throwIfFailed();
+      if (!this.#isAway) this.#reporter.line(`Waiting for a service that does not answer: ${whyNot(error)}`);
+      this.#isAway = true;
+      await this.#pause(AWAY_PAUSE_MS);
+      return undefined;
     }
   }
 
@@ -174,6 +211,12 @@ export class Session {
     }
     return exitCode(end, result, this.#options.strict);
   }
+}
+
+/** By code where there is one: the message of a client may be long. */
+function whyNot(error: unknown): string {
+  const { code, message } = error as { code?: unknown; message?: string };
+  return typeof code === 'string' ? code : (message ?? String(error));
 }
 
 /** Why a `--once` ended before everything was in the lake, and what to do; undefined when it did not. */

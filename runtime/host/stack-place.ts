@@ -106,6 +106,7 @@ function placeOf(cloud: Cloud, { close, ...facts }: Place['facts'] & Pick<Place,
   return {
     facts,
     lake: cloud.lake,
+    isShared: false,
     openPipeline: (miners) => cloud.openPipeline(miners),
     failure: () => undefined,
     close,

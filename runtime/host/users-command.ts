@@ -85,7 +85,7 @@ async function withUsers<T>(place: Whereabouts, work: (users: OpenedUsers) => Pr
 type Opened = Pick<OpenedUsers, 'ledger' | 'keys'>;
 
 async function openHome({ state, environment }: Whereabouts, releases: Release[]): Promise<Opened> {
-  const folder = await openStateFolder(state);
+  const folder = await openStateFolder(state, { isShared: environment.bus !== undefined });
   releases.push(() => folder.close());
   const { dir } = folder;
   const { storage } = environment;

@@ -1,6 +1,7 @@
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Raise when a newer program writes what an older one cannot read. */
 const STATE_VERSION = 1;
@@ -9,6 +10,16 @@ const STATE_VERSION = 1;
 const FOLDER_MODE = 0o700;
 
 const LOCK_FILE = 'lock.db';
+
+/** Held by one member of a shared folder at a time, for as long as its `exclusively` runs. */
+const TURN_FILE = 'turn.db';
+
+/** Longest wait for another member's turn to end, in ms, and time between two looks. */
+const TURN_LIMIT_MS = 30_000;
+const TURN_LOOK_MS = 20;
+
+/** A lone process that finds the folder shared holds members off for a moment while it looks, in ms. */
+const SHARED_LOCK_WAIT_MS = 500;
 const VERSION_FILE = 'version.json';
 
 /** SQLite's result codes (sqlite.org/rescode.html). */
@@ -32,27 +43,39 @@ export class StateFolderError extends Error {
   }
 }
 
-/** The folder of one running Adit. */
+/** The folder of one running Adit, or of several that share it. */
 export interface StateFolder {
   /** Absolute. */
   readonly dir: string;
+  /**
+   * Runs `work` while no other process of this folder runs its own: for files that the first one makes and the others read.
+   * @throws StateFolderError `STATE_IN_USE` when others take longer than 30 s, and what `work` throws.
+   */
+  exclusively<T>(work: () => T | Promise<T>): Promise<T>;
   /** Releases the folder. Idempotent. */
   close(): Promise<void>;
 }
 
+/** Who else may use the folder meanwhile. */
+export interface StateFolderOptions {
+  /** True: other processes that say so too, because a broker of their own stands beside them. Default: nobody. */
+  readonly isShared?: boolean;
+}
+
 /**
- * Opens the folder that holds everything Adit keeps on this machine, for this process alone; makes it when it is missing.
- * The lock is the operating system's, so that it ends with the process, however that ends. It does not hold between machines that
+ * Opens the folder that holds everything Adit keeps on this machine; makes it when it is missing. The lock is the operating system's, so that it ends with the process, however that ends. It does not hold between machines that
  * share a network folder.
  * @throws StateFolderError
  */
-export async function openStateFolder(dir: string): Promise<StateFolder> {
+export async function openStateFolder(dir: string, options: StateFolderOptions = {}): Promise<StateFolder> {
+  const { isShared = false } = options;
   const absolute = resolve(dir);
   await makeFolder(absolute);
   await assertWritable(absolute);
-  const lock = takeLock(absolute);
+  const lock = takeLock(absolute, isShared);
+  const exclusively = async <T>(work: () => T | Promise<T>): Promise<T> => (isShared ? inTurn(absolute, work) : work());
   try {
-    await checkVersion(absolute);
+    await exclusively(() => checkVersion(absolute));
   } catch (error) {
     lock.close();
     throw error;
@@ -60,7 +83,7 @@ export async function openStateFolder(dir: string): Promise<StateFolder> {
   const close = async (): Promise<void> => {
     if (lock.isOpen) lock.close();
   };
-  return { dir: absolute, close };
+  return { dir: absolute, exclusively, close };
 }
 
 async function makeFolder(dir: string): Promise<void> {
@@ -85,16 +108,48 @@ async function assertWritable(dir: string): Promise<void> {
   }
 }
 
-function takeLock(dir: string): DatabaseSync {
+/** A read transaction of SQLite is a shared lock of the operating system on the file, a write transaction an exclusive one. */
+const SHARED_LOCK = 'BEGIN; SELECT count(*) FROM sqlite_schema;';
+const LOCK_ALONE = 'PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;';
+
+function takeLock(dir: string, isShared: boolean): DatabaseSync {
+  const patience = `PRAGMA busy_timeout = ${SHARED_LOCK_WAIT_MS};`;
+  const lock = tryLock(dir, LOCK_FILE, isShared ? `${patience} ${SHARED_LOCK}` : LOCK_ALONE);
+  if (lock !== undefined) return lock;
+  if (isShared) throw notShared(dir);
+  const beside = tryLock(dir, LOCK_FILE, SHARED_LOCK);
+  beside?.close();
+  throw beside === undefined ? inUse(dir) : onlyShared(dir);
+}
+
+async function inTurn<T>(dir: string, work: () => T | Promise<T>): Promise<T> {
+  const untilMs = Date.now() + TURN_LIMIT_MS;
+  for (;;) {
+    const turn = tryLock(dir, TURN_FILE, LOCK_ALONE);
+    if (turn === undefined) {
+      if (Date.now() > untilMs) throw inUse(dir);
+      await sleep(TURN_LOOK_MS);
+      continue;
+    }
+    try {
+      return await work();
+    } finally {
+      turn.close();
+    }
+  }
+}
+
+/** Undefined: others hold a lock that does not go with this one. */
+function tryLock(dir: string, file: string, statements: string): DatabaseSync | undefined {
   let lock: DatabaseSync | undefined;
   try {
-    lock = new DatabaseSync(join(dir, LOCK_FILE));
-    lock.exec('PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;');
+    lock = new DatabaseSync(join(dir, file));
+    lock.exec(`PRAGMA busy_timeout = 0; ${statements}`);
     return lock;
   } catch (error) {
     lock?.close();
-    if (((error as { errcode?: number }).errcode ?? 0) % 256 === SQLITE_BUSY) throw inUse(dir, error);
-    throw broken(dir, LOCK_FILE, error);
+    if (((error as { errcode?: number }).errcode ?? 0) % 256 === SQLITE_BUSY) return undefined;
+    throw broken(dir, file, error);
   }
 }
 
@@ -149,9 +204,25 @@ function notWritable(dir: string, cause: unknown): StateFolderError {
   return new StateFolderError('STATE_NOT_WRITABLE', `${rule}; ${OTHER_FOLDER}`, cause);
 }
 
-function inUse(dir: string, cause: unknown): StateFolderError {
+function inUse(dir: string): StateFolderError {
   const rule = `${dir} is in use by another Adit, and only one may use a folder`;
-  return new StateFolderError('STATE_IN_USE', `${rule}; stop the other one with Ctrl-C, or ${OTHER_FOLDER}`, cause);
+  return new StateFolderError('STATE_IN_USE', `${rule}; stop the other one with Ctrl-C, or ${OTHER_FOLDER}`);
+}
+
+function notShared(dir: string): StateFolderError {
+  const rule = `${dir} is in use by an Adit that has it for itself, with a broker of its own`;
+  return new StateFolderError(
+    'STATE_IN_USE',
+    `${rule}; stop that one with Ctrl-C and start it again with ADIT_SERVICE_BUS_CONNECTION_STRING, as this one, or ${OTHER_FOLDER}`,
+  );
+}
+
+function onlyShared(dir: string): StateFolderError {
+  const rule = `${dir} is shared by processes that use one broker`;
+  return new StateFolderError(
+    'STATE_IN_USE',
+    `${rule}; join them by setting ADIT_SERVICE_BUS_CONNECTION_STRING as they do, stop them all with Ctrl-C, or ${OTHER_FOLDER}`,
+  );
 }
 
 function newer(dir: string, found: number): StateFolderError {

@@ -4,6 +4,7 @@ import { BadInput, EXIT } from '../host/bad-input.ts';
 import { exportLake } from '../host/export-lake.ts';
 import { SIZE_OPTIONS, sizeText } from '../host/size-command.ts';
 import { explain } from '../host/start.ts';
+import { addBroker } from './broker.ts';
 import { addUsers } from './users.ts';
 import { addPlace, type PlaceFlags, placeOf } from './where.ts';
 
@@ -39,6 +40,10 @@ function buildProgram(exit: (code: number) => void): Command {
     });
   addSize(
     program.command('size').description('the cheapest size of every tier that carries a workload, and the next one'),
+  );
+  addBroker(
+    program.command('broker').description('runs the broker of a state folder, for several npm start on one machine'),
+    exit,
   );
   addUsers(program.command('users').description('the users to mine'), exit);
   return program;

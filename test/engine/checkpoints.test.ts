@@ -83,7 +83,7 @@ function rig(items: Rows = new MemoryRows(), tiers?: readonly Cache[]) {
   return { clock, memory, redis, errors, checkpoints, items };
 }
 
-const sighting = (id: string, version = 'v1', userId = 'u1') => ({ userId, id, version });
+const sighting = (id: string, version = 'v1', userId = 'u1', runId = 'r1') => ({ userId, id, version, runId });
 
 /** Ledger row of an item whose newest version is `version`. */
 function rowOf(checkpoints: Checkpoints, id: string, version: string, observedAtMs = 1, userId = 'u1') {
@@ -210,6 +210,17 @@ describe('a version on its way', () => {
     checkpoints.sending(MINER, sighting('a', 'v2'));
     checkpoints.sent(MINER, sighting('a', 'v2'));
     expect(await checkpoints.seen(MINER, [sighting('a', 'v2'), sighting('a', 'v1')], TTL_MS)).toEqual([true, false]);
+  });
+
+  it('is not counted on by a later run, because another process may have ingested it and a newer one since', async () => {
+    const { checkpoints, items } = rig();
+    checkpoints.sending(MINER, sighting('a', 'v1'));
+    checkpoints.sent(MINER, sighting('a', 'v1'));
+    // Both were ingested elsewhere; then the upstream went back to the first content: A, B, A are three versions.
+    await claim(checkpoints, items, 'a', 'v1', 1);
+    await claim(checkpoints, items, 'a', 'v2', 2);
+    expect(await checkpoints.seen(MINER, [sighting('a', 'v1', 'u1', 'r2')], TTL_MS)).toEqual([false]);
+    expect(await checkpoints.seen(MINER, [sighting('a', 'v2', 'u1', 'r2')], TTL_MS)).toEqual([true]);
   });
 
   it('is seen once a second send of it got through', async () => {

@@ -105,14 +105,14 @@ describe('every count', () => {
   });
 });
 
-describe('settledByDepth', () => {
+describe('settledByLedger', () => {
   it('settles what the broker acknowledged and the ledger has, once', async () => {
     const { completeness, counters } = rig();
     for (const id of ['e1', 'e2', 'e3']) completeness.sending(envelope(id, 3));
     for (const id of ['e1', 'e2']) completeness.acknowledged(envelope(id, 3));
     const ownedOf = async (id: string): Promise<number | undefined> => (id === 'e1' ? 2 : undefined);
-    await completeness.settledByDepth(ownedOf);
-    await completeness.settledByDepth(ownedOf);
+    await completeness.settledByLedger(ownedOf);
+    await completeness.settledByLedger(ownedOf);
     completeness.settled(envelope('e1', 3), 1);
     expect(counters).toMatchObject({ sent: 6, settled: 3, known: 1, recovered: 0 });
     expect(completeness.unsettled()).toBe(2);

@@ -79,7 +79,8 @@ describe('ingest', () => {
     const process = new EngineProcess(world, { upstream });
     await process.deliver(await putEnvelope(world, 'e2', item('a', 'v2', 2000)));
     await process.deliver(await putEnvelope(world, 'e1', item('a', 'v1', 1000)));
-    const sight = (version: string) => process.checkpoints.seen('chats', [{ userId: 'u1', id: 'a', version }], 1000);
+    const sight = (version: string) =>
+      process.checkpoints.seen('chats', [{ userId: 'u1', id: 'a', version, runId: 'r' }], 1000);
     const reads = world.ledger.items.reads;
     expect(await sight('v2')).toEqual([true]);
     expect(await sight('v1')).toEqual([false]);
@@ -335,7 +336,7 @@ describe('keys of items', () => {
     await process.deliver(await putEnvelope(world, 'e1', ...ids.map((id, at) => item(id, `v${at}`))));
     const seen = await process.checkpoints.seen(
       'chats',
-      ids.map((id, at) => ({ userId: 'u1', id, version: `v${at}` })),
+      ids.map((id, at) => ({ userId: 'u1', id, version: `v${at}`, runId: 'r' })),
       1000,
     );
     expect(seen).toEqual(ids.map(() => true));

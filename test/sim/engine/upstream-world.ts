@@ -124,7 +124,8 @@ export class UpstreamWorld {
     if (rateLimitUpstream > 0 && dice.chance(rateLimitUpstream)) return this.#coded(list, failure(400, 4, waits));
     if (serverError > 0 && dice.chance(serverError)) return this.#coded(list, failure(dice.of([500, 502, 503]), 2));
     if (timeout > 0 && dice.chance(timeout)) throw this.#fault(list, 'transient', 'no answer in time');
-    if (tooLarge > 0 && asked.limit > 1 && dice.chance(tooLarge / 3)) throw this.#fault(list, 'page-too-large', 'too large');
+    if (tooLarge > 0 && asked.limit > 1 && dice.chance(tooLarge / 3))
+      throw this.#fault(list, 'page-too-large', 'too large');
     return undefined;
   }
 
@@ -174,7 +175,10 @@ export class UpstreamWorld {
     const last = bodies.at(-1);
     if (!this.isHealed && last !== undefined && this.#dice.chance(0.1)) {
       // The same id twice on a page, changed or not; the list itself then holds the later one.
-      bodies.push({ ...last, value: this.#dice.chance(0.5) ? last['value'] : (list.items[start + items.length - 1]!.value = 7) });
+      bodies.push({
+        ...last,
+        value: this.#dice.chance(0.5) ? last['value'] : (list.items[start + items.length - 1]!.value = 7),
+      });
     }
     const serve: Serve = {
       ...{ minerName: list.minerName, userId: list.userId, marker: asked.after, process: asked.process },

@@ -185,10 +185,7 @@ export class Wire {
   }
 }
 
-function fateOf(
-  faults: CallFaults,
-  dice: Dice,
-): 'whole' | 'refused' | 'answer-lost' | 'lands-later' | 'slow' {
+function fateOf(faults: CallFaults, dice: Dice): 'whole' | 'refused' | 'answer-lost' | 'lands-later' | 'slow' {
   if (faults.refused > 0 && dice.chance(faults.refused)) return 'refused';
   if (faults.answerLost > 0 && dice.chance(faults.answerLost)) return 'answer-lost';
   if (faults.landsLater > 0 && dice.chance(faults.landsLater)) return 'lands-later';

@@ -1,13 +1,4 @@
-import type {
-  Cache,
-  Lake,
-  Ledger,
-  RowKey,
-  RowOutcome,
-  Rows,
-  RowWrite,
-  StoredRow,
-} from '../../../runtime/ports.ts';
+import type { Cache, Lake, Ledger, RowKey, RowOutcome, Rows, RowWrite, StoredRow } from '../../../runtime/ports.ts';
 import type { Dice } from '../../fakes/dice.ts';
 import type { Service } from './plan.ts';
 import type { Caller, Wire } from './wire.ts';
@@ -25,12 +16,7 @@ export interface Watchers {
   readonly onObjectWritten: (name: string, text: string, before: string | undefined) => void;
 }
 
-function through<T>(
-  { wire, caller }: Line,
-  service: Service,
-  operation: string,
-  effect: () => Promise<T>,
-): Promise<T> {
+function through<T>({ wire, caller }: Line, service: Service, operation: string, effect: () => Promise<T>): Promise<T> {
   return wire.call({ caller, service, operation, effect });
 }
 

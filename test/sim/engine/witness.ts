@@ -88,7 +88,8 @@ export class Witness {
         serve.process === caller.name,
     );
     this.checkpointed.push({ minerName, userId, marker, candidates });
-    if (candidates.length === 0) this.violate(`a page of ${minerName} of ${userId} was checkpointed that nobody served`);
+    if (candidates.length === 0)
+      this.violate(`a page of ${minerName} of ${userId} was checkpointed that nobody served`);
   }
 
   /** An object of the lake never changes its bytes. */
@@ -102,7 +103,8 @@ export class Witness {
     const intervalMs = 1000 / callsPerSecond;
     const dueAtMs = this.#dueAtMs.get(key) ?? 0;
     const earlyMs = dueAtMs - intervalMs * (burst - 1) - nowMs;
-    if (earlyMs > this.#slackMs()) this.violate(`budget: ${key} is called ${Math.round(earlyMs)} ms before its budget allows`);
+    if (earlyMs > this.#slackMs())
+      this.violate(`budget: ${key} is called ${Math.round(earlyMs)} ms before its budget allows`);
     this.#dueAtMs.set(key, Math.max(dueAtMs, nowMs) + intervalMs);
   }
 
