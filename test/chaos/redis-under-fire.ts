@@ -12,32 +12,37 @@ const START_ATTEMPTS = 100;
 export class RedisUnderFire {
   /** Environment of the victims. */
   readonly variables: Readonly<Record<string, string>>;
-  readonly #port: number;
+  /** 0 when the victims have their own, or none. */
+  readonly port: number;
+  readonly #isDisturbed: boolean;
   #server: ChildProcess | undefined;
 
-  private constructor(variables: Readonly<Record<string, string>>, port: number) {
+  private constructor(variables: Readonly<Record<string, string>>, port: number, isDisturbed: boolean) {
     this.variables = variables;
-    this.#port = port;
+    this.port = port;
+    this.#isDisturbed = isDisturbed;
   }
 
-  static async start(mode: ChaosOptions['redis']): Promise<RedisUnderFire> {
-    if (mode === 'own') return new RedisUnderFire({}, 0);
+  /** `isShared`: by several process trees, none of which starts its own. */
+  static async start(mode: ChaosOptions['redis'], isShared = false): Promise<RedisUnderFire> {
+    if (mode === 'own' && !isShared) return new RedisUnderFire({}, 0, false);
     // A search path without redis-server: only the folder of this Node.
     const path = [dirname(process.execPath)].join(delimiter);
-    if (mode === 'none') return new RedisUnderFire({ PATH: path, REDIS_URL: '' }, 0);
+    if (mode === 'none') return new RedisUnderFire({ PATH: path, REDIS_URL: '' }, 0, false);
     const port = await freePort();
-    const redis = new RedisUnderFire({ REDIS_URL: `redis://127.0.0.1:${port}` }, port);
+    const redis = new RedisUnderFire({ REDIS_URL: `redis://127.0.0.1:${port}` }, port, mode === 'restart');
     await redis.#up();
     return redis;
   }
 
-  /** Kills the server after `afterMs` and starts it, empty, as much later. */
-  async disturb(afterMs: number): Promise<void> {
-    if (this.#server === undefined) return;
+  /** Kills the server after `afterMs` and starts it, empty, as much later. False: it is left alone. */
+  async disturb(afterMs: number): Promise<boolean> {
+    if (this.#server === undefined || !this.#isDisturbed) return false;
     await sleep(afterMs);
     await this.stop();
     await sleep(afterMs);
     await this.#up();
+    return true;
   }
 
   async stop(): Promise<void> {
@@ -49,12 +54,12 @@ export class RedisUnderFire {
   }
 
   async #up(): Promise<void> {
-    const options = ['--port', String(this.#port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+    const options = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
     const server = spawn('redis-server', options, { stdio: 'ignore' });
     server.on('error', () => undefined);
     this.#server = server;
     for (let attempt = 0; attempt < START_ATTEMPTS; attempt += 1) {
-      if (await answers(this.#port)) return;
+      if (await answers(this.port)) return;
       await sleep(50);
     }
     throw new Error('--redis restart needs redis-server on the PATH: apt-get install redis-server');

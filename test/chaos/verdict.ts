@@ -1,12 +1,7 @@
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { canonicalText } from '../../runtime/core/canonical-json.ts';
 import { parseServed } from '../../runtime/core/served-json.ts';
-
-const LAUNCH = fileURLToPath(new URL('../../runtime/host/launch.mjs', import.meta.url));
+import { aditLines } from './victim.ts';
 
 export interface Verdict {
   /** Distinct (miner, user, id, content) that the upstream served whole. */
@@ -32,7 +27,7 @@ export async function judge(simulatorUrl: string, state: string): Promise<Verdic
   let rows = 0;
   let duplicate = 0;
   let before = '';
-  for await (const line of exportLines(state)) {
+  for await (const line of aditLines(['export', '--state', state])) {
     const content = contentOf(parseServed(line) as ItemLine);
     rows += 1;
     if (content === before) duplicate += 1;
@@ -52,14 +47,4 @@ export async function judge(simulatorUrl: string, state: string): Promise<Verdic
 function contentOf(line: ItemLine): string {
   const text = JSON.stringify([line.miner, line.userId, line.id]) + canonicalText(line.data);
   return createHash('sha256').update(text).digest('base64');
-}
-
-async function* exportLines(state: string): AsyncIterable<string> {
-  const child = spawn(process.execPath, [LAUNCH, 'adit', 'export', '--state', state], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const ended = once(child, 'close');
-  yield* createInterface({ input: child.stdout });
-  const [exitCode] = (await ended) as [number | null];
-  if (exitCode !== 0) throw new Error(`adit export ended with ${exitCode}`);
 }

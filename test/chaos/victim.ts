@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const LAUNCH = fileURLToPath(new URL('../../runtime/host/launch.mjs', import.meta.url));
@@ -9,23 +10,50 @@ export interface Hit {
   readonly page: number;
   readonly send: number;
   readonly ingest: number;
+  /** Slices of runs, each with one page in hand at most. */
+  readonly slice: number;
 }
 
 export interface VictimEnd {
   /** Null when it was killed. */
   readonly exitCode: number | null;
   readonly hit: Hit;
+  /** From its start to the first envelope that the broker acknowledged, in ms; undefined when there was none. */
+  readonly firstItemMs: number | undefined;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** Which counter a letter of the phase trace moves, and by how much. */
+const LETTERS: Readonly<Record<string, readonly [phase: keyof Hit, step: number]>> = {
+  P: ['page', 1],
+  p: ['page', -1],
+  S: ['send', 1],
+  s: ['send', -1],
+  I: ['ingest', 1],
+  i: ['ingest', -1],
+  M: ['slice', 1],
+  m: ['slice', -1],
+};
+
+const alive = new Set<Victim>();
+
+/** Kills every victim that still runs: nothing is left behind when a run of chaos fails. */
+export async function killVictims(): Promise<void> {
+  for (const victim of alive) victim.kill();
+  await Promise.all([...alive].map((victim) => victim.ended()));
 }
 
 /** One process tree of `npm start -- --once`, in a process group of its own so that one signal takes all of it. */
 export class Victim {
   readonly #child;
   readonly #ended: Promise<VictimEnd>;
-  readonly #counts = { page: 0, send: 0, ingest: 0 };
+  readonly #counts = { page: 0, send: 0, ingest: 0, slice: 0 };
   readonly #begun = Promise.withResolvers<void>();
-  #hasBegun = false;
+  readonly #startedAtMs = performance.now();
+  #firstItemMs: number | undefined;
+  #phases = 0;
+  #awaited: { readonly phases: number; readonly resolve: () => void } | undefined;
 
   constructor(args: readonly string[], variables: Readonly<Record<string, string>>) {
     this.#child = spawn(process.execPath, [LAUNCH, 'start', '--once', '--json', ...args], {
@@ -33,7 +61,8 @@ export class Victim {
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...variables, ADIT_PHASE_FD: '3' },
     });
-    this.#ended = this.#follow();
+    alive.add(this);
+    this.#ended = this.#follow().finally(() => alive.delete(this));
   }
 
   /** Resolves when the first page is asked for, or when the process has ended. */
@@ -41,8 +70,22 @@ export class Victim {
     await Promise.race([this.#begun.promise, this.#ended]);
   }
 
+  /** Resolves when `phases` more phases have begun or ended, after `limitMs`, or when the process has ended. One caller at a time. */
+  async lived(phases: number, limitMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#awaited = { phases: this.#phases + phases, resolve };
+    const timer = setTimeout(resolve, limitMs);
+    await Promise.race([promise, this.#ended]);
+    clearTimeout(timer);
+  }
+
   async ended(): Promise<VictimEnd> {
     return this.#ended;
+  }
+
+  /** What is under way now. */
+  hit(): Hit {
+    return { ...this.#counts };
   }
 
   /** SIGKILL to the whole tree. */
@@ -61,21 +104,34 @@ export class Victim {
     stderr?.on('data', (chunk: Buffer) => (texts.stderr += chunk.toString()));
     stdio[3]?.on('data', (chunk: Buffer) => this.#note(chunk));
     const [exitCode] = (await once(this.#child, 'close')) as [number | null];
-    return { exitCode, hit: { ...this.#counts }, ...texts };
+    return { exitCode, hit: this.hit(), firstItemMs: this.#firstItemMs, ...texts };
   }
 
   #note(chunk: Buffer): void {
+    this.#phases += chunk.length;
+    if (this.#awaited !== undefined && this.#phases >= this.#awaited.phases) this.#awaited.resolve();
     for (const letter of chunk.toString('latin1')) {
-      if (letter === 'P') this.#counts.page += 1;
-      else if (letter === 'p') this.#counts.page -= 1;
-      else if (letter === 'S') this.#counts.send += 1;
-      else if (letter === 's') this.#counts.send -= 1;
-      else if (letter === 'I') this.#counts.ingest += 1;
-      else if (letter === 'i') this.#counts.ingest -= 1;
-      if (letter === 'P' && !this.#hasBegun) {
-        this.#hasBegun = true;
-        this.#begun.resolve();
-      }
+      const [phase, step] = LETTERS[letter] ?? [];
+      if (phase !== undefined && step !== undefined) this.#counts[phase] += step;
+      if (letter === 'P') this.#begun.resolve();
+      if (letter === 's') this.#firstItemMs ??= Math.round(performance.now() - this.#startedAtMs);
     }
   }
+}
+
+/** A run that is left alone has to end by itself with every number adding up. @throws Error with what it said */
+export async function finish(args: readonly string[], variables: Readonly<Record<string, string>>): Promise<VictimEnd> {
+  const end = await new Victim(args, variables).ended();
+  if (end.exitCode !== 0)
+    throw new Error(`a run that was left alone ended with ${end.exitCode}\n${end.stdout}\n${end.stderr}`);
+  return end;
+}
+
+/** Lines of a command of `npm run adit`. @throws Error when it fails */
+export async function* aditLines(args: readonly string[]): AsyncIterable<string> {
+  const child = spawn(process.execPath, [LAUNCH, 'adit', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(child, 'close');
+  yield* createInterface({ input: child.stdout });
+  const [exitCode] = (await ended) as [number | null];
+  if (exitCode !== 0) throw new Error(`adit ${args[0]} ended with ${exitCode}`);
 }

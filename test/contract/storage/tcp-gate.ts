@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { Pace } from './pace.ts';
 
 /** What happens to new and open connections: passed on to a port, accepted and left without an answer, or cut. */
 export type GateTarget = number | 'silent' | 'cut';
@@ -8,17 +9,20 @@ export type GateTarget = number | 'silent' | 'cut';
 export class TcpGate {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #pace: Pace | undefined;
   #target: GateTarget;
 
-  private constructor(server: Server, target: GateTarget) {
+  private constructor(server: Server, target: GateTarget, pace: Pace | undefined) {
     this.#server = server;
     this.#target = target;
+    this.#pace = pace;
     server.on('connection', (socket) => this.#accept(socket));
   }
 
-  static async open(target: GateTarget): Promise<TcpGate> {
+  /** `pace`: of everything that goes through. Default: as fast as it can be. */
+  static async open(target: GateTarget, pace?: Pace): Promise<TcpGate> {
     const server = createServer();
-    const gate = new TcpGate(server, target);
+    const gate = new TcpGate(server, target, pace);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     return gate;
@@ -57,7 +61,8 @@ export class TcpGate {
     } else {
       const server = connect({ host: '127.0.0.1', port: this.#target });
       this.#keep(server);
-      client.pipe(server).pipe(client);
+      if (this.#pace === undefined) client.pipe(server).pipe(client);
+      else client.pipe(this.#pace.stream()).pipe(server).pipe(this.#pace.stream()).pipe(client);
       client.once('close', () => server.destroy());
       server.once('close', () => client.destroy());
     }
