@@ -24,3 +24,12 @@ export function ringDistance(ring: Ring, entry: string): number {
 export function ringPush(ring: Ring, entry: string, limit: number): Ring {
   return (ring + entry).slice(-limit * entry.length);
 }
+
+/** The numbers in a ring whose entries are `width` characters, oldest first. */
+export function ringValues(ring: Ring, width: number): readonly number[] {
+  return Array.from({ length: ring.length / width }, (_, entry) => {
+    let value = 0;
+    for (let at = width - 1; at >= 0; at -= 1) value = value * 64 + ALPHABET.indexOf(ring.charAt(entry * width + at));
+    return value;
+  });
+}
