@@ -1,6 +1,6 @@
 import type { TokenCredential } from '@azure/identity';
 import { type AzureStorage, openStorageAt } from './azure-storage.ts';
-import { readCloud } from './cloud-config.ts';
+import { type BusPlace, readCloud } from './cloud-config.ts';
 import type { Environment } from './config.ts';
 import { readStackOutputs } from './stack-outputs.ts';
 
@@ -14,6 +14,7 @@ export interface Whereabouts {
 
 /** Ledger and lake of a stack, and what else its outputs say. */
 export interface StackStorage extends AzureStorage {
+  readonly bus: BusPlace;
   readonly environment: Environment;
   /** The login of the person; looked for at the first call. */
   readonly credential: () => Promise<TokenCredential>;
@@ -22,11 +23,11 @@ export interface StackStorage extends AzureStorage {
 /** By the outputs of the stack alone, as the person at the keyboard. @throws BadInput */
 export async function openStackStorage(stack: string): Promise<StackStorage> {
   const { settings } = await readStackOutputs(stack);
-  const { storage, environment } = readCloud(settings, { next: `pulumi up -s ${stack}` });
+  const { storage, bus, environment } = readCloud(settings, { next: `pulumi up -s ${stack}` });
   let login: Promise<TokenCredential> | undefined;
   // Loading the library of the logins takes longer than all the rest, and an emulator needs none.
   const credential = (): Promise<TokenCredential> =>
     (login ??= import('./person-login.ts').then(({ personLogin }) => personLogin()));
   const opened = await openStorageAt(storage, credential);
-  return { ...opened, environment, credential };
+  return { ...opened, bus, environment, credential };
 }

@@ -5,6 +5,7 @@ import { exportLake } from '../host/export-lake.ts';
 import { SIZE_OPTIONS, sizeText } from '../host/size-command.ts';
 import { explain } from '../host/start.ts';
 import { addBroker } from './broker.ts';
+import { addRuns } from './runs.ts';
 import { addUsers } from './users.ts';
 import { addPlace, type PlaceFlags, placeOf } from './where.ts';
 
@@ -45,6 +46,7 @@ function buildProgram(exit: (code: number) => void): Command {
     program.command('broker').description('runs the broker of a state folder, for several npm start on one machine'),
     exit,
   );
+  addRuns(program);
   addUsers(program.command('users').description('the users to mine'), exit);
   return program;
 }
