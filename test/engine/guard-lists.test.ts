@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { REASON_LIMIT_BYTES, type Run, RUN_ROW_LIMIT_BYTES } from '../../runtime/core/run.ts';
 import { lakeIds, newWorld } from '../fakes/engine-rig.ts';
-import { Dice, HEALTHY_KINDS, healthyList, type ListPage, range } from '../fakes/lists.ts';
+import { Dice } from '../fakes/dice.ts';
+import { HEALTHY_KINDS, healthyList, type ListPage, range } from '../fakes/lists.ts';
 import { failure, page, type Script } from '../fakes/scripted-upstream.ts';
-import { seededRandom } from '../fakes/seeded-random.ts';
 import { brokenEquations, mineAll, rig } from './mining-rig.ts';
 
 const SEED = Number(process.env['TEST_SEED'] ?? 20261128);
@@ -27,7 +27,7 @@ describe('healthy lists on the engine', () => {
   it(`${LISTS} of them, fired twice over unchanged data, with dying markers: none is set aside, nothing is missing or twice`, async () => {
     let pages = 0;
     for (let from = 0; from < LISTS; from += 10) {
-      const dice = new Dice(seededRandom(SEED + from));
+      const dice = new Dice(SEED + from);
       const lists = new Map(
         Array.from({ length: 10 }, (_, at) => {
           const kind = HEALTHY_KINDS[(from + at) % HEALTHY_KINDS.length];

@@ -4,9 +4,8 @@ import { COPIES_LIMIT, WAITING_LIMIT } from '../../runtime/core/run.ts';
 import { EngineProcess, lakeIds, MINING_QUEUE, newWorld, userNamed, type World } from '../fakes/engine-rig.ts';
 import { Fuse } from '../fakes/fuse.ts';
 import type { HeldMessage } from '../fakes/hand-bus.ts';
-import { Dice } from '../fakes/lists.ts';
+import { Dice } from '../fakes/dice.ts';
 import { ScriptedUpstream, serveLists } from '../fakes/scripted-upstream.ts';
-import { seededRandom } from '../fakes/seeded-random.ts';
 import { idsOf, marker, pagesOf, rig } from './mining-rig.ts';
 
 const CASES = 100;
@@ -87,7 +86,7 @@ class Game {
   #waitingMost = 0;
 
   constructor(seed: number) {
-    this.#dice = new Dice(seededRandom(seed));
+    this.#dice = new Dice(seed);
     this.#world = newWorld(seed);
     this.#users = Array.from({ length: this.#dice.between(1, 3) }, (_, at) => `u${at}`);
     const list = pagesOf(this.#dice.between(4, 25));

@@ -26,4 +26,16 @@ export class Dice {
   of<T>(choices: readonly T[]): T {
     return choices[this.upTo(choices.length)]!;
   }
+
+  /** The same items in another order. */
+  shuffled<T>(items: readonly T[]): readonly T[] {
+    return items
+      .map((item) => ({ item, at: this.#random.next() }))
+      .toSorted((left, right) => left.at - right.at)
+      .map(({ item }) => item);
+  }
+
+  uuid(): string {
+    return this.#random.uuid();
+  }
 }

@@ -1,47 +1,9 @@
-import type { Random } from '../../runtime/ports.ts';
+import type { Dice } from './dice.ts';
 
 /** One page of a generated list. `next`: marker of the page behind it; null at the end. */
 export interface ListPage {
   readonly ids: readonly string[];
   readonly next: string | null;
-}
-
-/** Chance that is drawn in a readable way. */
-export class Dice {
-  readonly #random: Random;
-
-  constructor(random: Random) {
-    this.#random = random;
-  }
-
-  /** A whole number of 0..below-1. */
-  upTo(below: number): number {
-    return Math.floor(this.#random.next() * below);
-  }
-
-  /** A whole number of from..to. */
-  between(from: number, to: number): number {
-    return from + this.upTo(to - from + 1);
-  }
-
-  chance(share: number): boolean {
-    return this.#random.next() < share;
-  }
-
-  of<T>(choices: readonly T[]): T {
-    return choices[this.upTo(choices.length)]!;
-  }
-
-  shuffled<T>(items: readonly T[]): readonly T[] {
-    return items
-      .map((item) => ({ item, at: this.#random.next() }))
-      .toSorted((left, right) => left.at - right.at)
-      .map(({ item }) => item);
-  }
-
-  uuid(): string {
-    return this.#random.uuid();
-  }
 }
 
 /** How the ids of one list look. */
