@@ -143,15 +143,19 @@ function readSettingValues(
   errors: string[],
 ): Settings | undefined {
   if (given === undefined) return undefined;
-  const isHomeOnly = (name: string): boolean => {
-    const spec: SettingSpec | undefined = (SETTINGS as Readonly<Record<string, SettingSpec>>)[name];
-    return spec?.homeOnly === true;
-  };
+  const specOf = (name: string): SettingSpec | undefined => (SETTINGS as Readonly<Record<string, SettingSpec>>)[name];
+  const isHomeOnly = (name: string): boolean => specOf(name)?.homeOnly === true;
   const names = Object.keys(given);
   for (const name of names.filter(isHomeOnly)) {
     errors.push(
       `adit:settings: ${name} must not be set, because it means something on this machine only, ` +
         `got ${JSON.stringify(given[name])}. Example: npm start -- --set ${name}=${given[name]}`,
+    );
+  }
+  for (const name of names.filter((name) => specOf(name)?.fromStack === true)) {
+    errors.push(
+      `adit:settings: ${name} must not be set, because the stack derives it from adit:instanceLimit and the catalog, ` +
+        `got ${JSON.stringify(given[name])}. Example: adit:instanceLimit: 40`,
     );
   }
   const inCloud = names.filter((name) => !isHomeOnly(name));

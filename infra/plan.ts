@@ -51,7 +51,7 @@ export function planStack(config: StackConfig, miners: readonly Miner[] = catalo
       samplingPercent: SAMPLING_PERCENT[stage],
     },
     upstreamUrls: config.upstreamUrls,
-    settings: settingVariables(config.settings),
+    settings: settingVariables({ ...config.settings, instances: instancesOf(config, miners) }),
   };
 }
 
@@ -115,6 +115,11 @@ const BUDGET_THRESHOLDS: BudgetPlan['thresholds'] = [
  * it samples on arrival. Dev keeps everything, because a person is looking for one failure there.
  */
 const SAMPLING_PERCENT: Readonly<Record<StackStage, number>> = { dev: 100, prod: 20 };
+
+/** Each miner's function scales by itself; one more for a person who mines into the stack beside it. */
+function instancesOf({ instanceLimit }: StackConfig, miners: readonly Miner[]): number {
+  return instanceLimit * miners.length + 1;
+}
 
 /** Every setting that means something in the cloud, also those with their default: what runs is what the stack shows. */
 function settingVariables(settings: Settings): Readonly<Record<string, string>> {

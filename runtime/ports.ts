@@ -1,3 +1,5 @@
+import type { CallOutcome, GatedCall, GateVerdict } from './core/gate.ts';
+
 /** The outside world as the engine sees it. One adapter file implements one port; `test/fakes` implements them too. */
 
 /** Time. Only adapters read the real clock. */
@@ -163,6 +165,46 @@ export interface Cache {
 export interface DoubtableCache extends Cache {
   /** From now on nothing that was stored before is answered: the server behind it may have lost what it acknowledged. */
   doubt(): void;
+}
+
+// ---------------------------------------------------------------- budgets
+
+/** How a call asks for its place among the calls of all processes. Times in ms. */
+export interface SharedAsk {
+  /** Longest wait for a place, 0..`RESERVE_LIMIT_MS`. */
+  readonly reserveMs: number;
+  /** How long a probe may take. */
+  readonly leaseMs: number;
+  /** Calls over this way that were answered since the last ask or outcome. */
+  readonly answered: number;
+  /** This process has called on its own share since it last asked. */
+  readonly isReturning: boolean;
+  /** What may have been given away and is not used yet when nothing is remembered, in ms. */
+  readonly coldReserveMs: number;
+}
+
+/** What all processes together decided. */
+export interface SharedAnswer {
+  readonly verdict: GateVerdict;
+  /** The clock that all share, epoch in ms. */
+  readonly nowMs: number;
+  /** Until then (by that clock) some processes may still be calling on their own shares, so everybody keeps to his. */
+  readonly sharesUntilMs: number;
+}
+
+/**
+ * Budgets, stops and breakers that all processes share. One upstream does not touch another. Every failure is the caller's to
+ * survive: what was asked may have been taken.
+ */
+export interface SharedBudgets {
+  take(call: GatedCall, ask: SharedAsk): Promise<SharedAnswer>;
+  /** `answered`: as in `SharedAsk`, without this call. */
+  note(call: GatedCall, outcome: CallOutcome, answered: number): Promise<void>;
+  /**
+   * The number of this process among the `processes` that there are at most, 0 first; asked again, the same one, kept for `keptMs`.
+   * Undefined when all are taken.
+   */
+  seat(upstream: string, processes: number, keptMs: number): Promise<number | undefined>;
 }
 
 // ---------------------------------------------------------------- rows

@@ -13,6 +13,8 @@ export interface SettingSpec {
   readonly docs: string;
   /** Means nothing in the cloud, so infra does not write it. */
   readonly homeOnly?: true;
+  /** A stack derives it from its own configuration, so `adit:settings` must not set it. */
+  readonly fromStack?: true;
 }
 
 const HOUR_MS = 3_600_000;
@@ -37,6 +39,31 @@ export const SETTINGS = {
     home: 100_000,
     cloud: 100,
     docs: 'Calls allowed for one upstream, all users together.',
+  },
+  proxyCallsPerSecond: {
+    unit: 'calls/s',
+    min: 0.001,
+    max: 100_000,
+    home: 1000,
+    cloud: 10,
+    docs: 'Calls allowed through one proxy, all its users together.',
+  },
+  breakerOpenMs: {
+    unit: 'ms',
+    min: 1,
+    max: HOUR_MS,
+    home: 500,
+    cloud: 15_000,
+    docs: 'Time for which a way to an upstream is closed after too many faults; doubles with each probe that fails, up to 60 times (article ch. 7: 15 minutes).',
+  },
+  instances: {
+    unit: 'count',
+    min: 1,
+    max: 1_000_000,
+    home: 1,
+    cloud: 200,
+    docs: 'Processes that call an upstream at most; when Redis is gone each one keeps to its share, limit / instances. A stack counts its own.',
+    fromStack: true,
   },
   upstreamConcurrency: {
     unit: 'calls',

@@ -23,6 +23,8 @@ export interface ReplyFault {
   readonly reason: string;
   /** How long the upstream asks to wait, in ms; absent when it does not say. */
   readonly retryAfterMs?: number;
+  /** A rate limit that does not say whose it is: when several users meet one at once, it is everybody's. */
+  readonly isBare?: true;
 }
 
 /** How much of an allowance is used, in per cent of it, and for how long a full one lasts. */

@@ -5,13 +5,12 @@ import { parseServed } from '../core/served-json.ts';
 import type { UpstreamDefinition, UpstreamReply } from '../core/upstream.ts';
 import type { Clock } from '../ports.ts';
 import type { ClientCall, ClientPool } from './client-pool.ts';
-import type { Limits } from './limits.ts';
+import type { Permit } from './limits.ts';
 
 /** What a fetch works with. */
 export interface FetchDeps {
   readonly clock: Clock;
   readonly clients: Pick<ClientPool, 'call'>;
-  readonly limits: Limits;
 }
 
 /** One page to ask for. Sizes in bytes, times in ms. */
@@ -25,6 +24,8 @@ export interface PageSource {
   readonly limit: number;
   readonly maxBytes: number;
   readonly timeoutMs: number;
+  /** For this one call. */
+  readonly permit: Permit;
 }
 
 /** A page that passed every check of its shape. */
@@ -35,16 +36,16 @@ export interface FetchedPage {
 }
 
 /**
- * Asks for one page and judges the answer. Budgets were taken before.
+ * Asks for one page and judges the answer.
  * @throws Fault for everything that is not a page; the signal's reason when it was aborted.
  */
 export async function fetchPage(deps: FetchDeps, source: PageSource, signal: AbortSignal): Promise<FetchedPage> {
-  const { definition, user } = source;
+  const { definition, user, permit } = source;
   const call = callOf(source);
-  const answer = await deps.limits.withSlot(() => deps.clients.call(definition, user, call, signal));
+  const answer = await permit.run(() => deps.clients.call(definition, user, call, signal));
   const reply: UpstreamReply = { ...answer, body: parseBody(answer.text) };
-  deps.limits.note(definition.usage(reply), definition.name, user.userId);
   const fault = definition.classify(reply, source.marker !== null, deps.clock.now());
+  await permit.note(definition.usage(reply), fault);
   if (fault !== undefined) {
     throw new Fault(fault.code, fault.reason, fault.retryAfterMs === undefined ? {} : { waitMs: fault.retryAfterMs });
   }

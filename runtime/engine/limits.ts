@@ -1,95 +1,162 @@
-import { trimOldest } from '../core/bounded.ts';
-import { blockCalls, type BudgetState, FRESH_BUDGET, type Rate, takeCall } from '../core/budget.ts';
-import type { Usage } from '../core/upstream.ts';
-import type { Clock } from '../ports.ts';
+import { RESERVE_LIMIT_MS } from '../core/budget.ts';
+import { Fault, FAULTS } from '../core/faults.ts';
+import { type CallOutcome, type GatedCall, outcomeOfFault, type Probe, type Stop, stopsOfUsage } from '../core/gate.ts';
+import type { ReplyFault, Usage } from '../core/upstream.ts';
+import type { Clock, Random } from '../ports.ts';
+import type { Budgets } from './budgets.ts';
+import { type Slot, Slots } from './slots.ts';
 
-/** Rates and the cap on calls in flight. */
+/** What limits work with. */
+export interface LimitsDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly budgets: Budgets;
+}
+
+/** Limits of this process. */
 export interface LimitsOptions {
-  readonly user: Rate;
-  readonly upstream: Rate;
   /** Calls to one upstream in flight in this process. */
   readonly concurrency: number;
+  /** Stop after a rate limit that does not say how long, in ms. */
+  readonly rateLimitWaitMs: number;
 }
 
-/** Users whose budget is remembered; forgetting an idle one costs nothing, because its budget has filled up again. */
-const USERS_LIMIT = 100_000;
+/** Permission for one call. Whoever has it makes the call with `run`, once, and then says what came of it. */
+export interface Permit {
+  /**
+   * Makes the call and gives its slot back; a call that fails is told to the breaker. Rethrows what `call` throws.
+   */
+  run<T>(call: () => Promise<T>): Promise<T>;
+  /** Tells what an answer says of allowances and limits. Never rejects. */
+  note(usages: readonly Usage[], fault: ReplyFault | undefined): Promise<void>;
+}
 
-/** Use of an allowance from which calls stop, in per cent, and for how long when the upstream does not say. */
-const USAGE_STOP_PERCENT = 95;
-const USAGE_STOP_MS = 60_000;
-
-/** Use from which calls slow down, and the pause added per call at the stop threshold. */
-const USAGE_SLOW_PERCENT = 75;
-const USAGE_SLOW_MS = 2000;
+/** Permission, or how long to wait before asking again, in ms. */
+export type Entry =
+  | { readonly kind: 'permit'; readonly permit: Permit }
+  | { readonly kind: 'later'; readonly waitMs: number; readonly isBreakerOpen: boolean };
 
 /**
- * This process's budgets: per user and per upstream, and a cap on calls in flight.
- * Article ch. 7; departs: never sleeps while holding a slot, and the map of users is bounded.
+ * How long a call waits for a slot while slow calls hold all of them, in ms at least, and how long it then stays away: its message
+ * waits in the queue meanwhile, not in a process.
+ */
+const SLOT_WAIT_MIN_MS = 5000;
+const SLOT_RETRY_MS = 5000;
+
+/** A caller that wakes up so long after its place in the budgets asks again, in ms: everybody may have slept. */
+const LATE_LIMIT_MS = 1000;
+
+/** Waits for a budget that many share are shortened by up to this share, so that the waiters do not come back together. */
+const SPREAD = 0.5;
+
+/**
+ * The gate in front of an upstream: a slot of this process, then a place in the budgets that all processes share.
+ * Article ch. 7; departs: nobody waits for a user's budget, a stop or a breaker while holding a slot, only for his given place in
+ * the budget of that very upstream, a second at most, when nobody else could call either.
  */
 export class Limits {
-  readonly #clock: Clock;
+  readonly #deps: LimitsDeps;
   readonly #options: LimitsOptions;
-  readonly #users = new Map<string, BudgetState>();
-  readonly #upstreams = new Map<string, BudgetState>();
-  #free: number;
-  readonly #waiters: (() => void)[] = [];
+  readonly #slots = new Map<string, Slots>();
 
-  constructor(deps: { clock: Clock }, options: LimitsOptions) {
-    this.#clock = deps.clock;
+  constructor(deps: LimitsDeps, options: LimitsOptions) {
+    this.#deps = deps;
     this.#options = options;
-    this.#free = options.concurrency;
   }
 
-  /** Takes one call of both budgets: 0, or how long to wait before asking again, in ms. */
-  take(upstream: string, userId: string): number {
-    const nowMs = this.#clock.now();
-    const user = takeCall(this.#users.get(userId) ?? FRESH_BUDGET, this.#options.user, nowMs);
-    if (user.verdict.kind === 'wait') return user.verdict.waitMs;
-    const shared = takeCall(this.#upstreams.get(upstream) ?? FRESH_BUDGET, this.#options.upstream, nowMs);
-    if (shared.verdict.kind === 'wait') return shared.verdict.waitMs;
-    this.#setUser(userId, user.state);
-    this.#upstreams.set(upstream, shared.state);
-    return 0;
-  }
-
-  /** Stops the calls of a user, or of everyone, for `waitMs`. */
-  block(scope: 'user' | 'upstream', upstream: string, userId: string, waitMs: number): void {
-    const nowMs = this.#clock.now();
-    if (scope === 'user') {
-      this.#setUser(userId, blockCalls(this.#users.get(userId) ?? FRESH_BUDGET, waitMs, nowMs));
-    } else {
-      this.#upstreams.set(upstream, blockCalls(this.#upstreams.get(upstream) ?? FRESH_BUDGET, waitMs, nowMs));
+  /**
+   * Waits for permission, up to `maxWaitMs` for budgets, stops and breakers together; what takes longer is for a scheduled message.
+   * @throws the signal's reason when it was aborted.
+   */
+  async enter(call: GatedCall, maxWaitMs: number, signal: AbortSignal): Promise<Entry> {
+    const { clock } = this.#deps;
+    const slotUntilMs = clock.now() + Math.max(maxWaitMs, SLOT_WAIT_MIN_MS);
+    let leftMs = maxWaitMs;
+    for (;;) {
+      const slot = await this.#slotsOf(call.upstream).take(Math.max(0, slotUntilMs - clock.now()), signal);
+      if (slot === undefined) return { kind: 'later', waitMs: SLOT_RETRY_MS, isBreakerOpen: false };
+      const entry = await this.#enterWith(slot, call, leftMs, signal);
+      if (entry.kind === 'permit' || entry.waitMs > leftMs) return entry;
+      // Ends: every round takes a millisecond at least of what is left.
+      leftMs -= Math.max(entry.waitMs, 1);
+      await clock.sleep(entry.waitMs, signal);
     }
   }
 
-  /** Slows down or stops by what the upstream says of its allowance. */
-  note(usages: readonly Usage[], upstream: string, userId: string): void {
-    for (const usage of usages) {
-      if (usage.percent >= USAGE_STOP_PERCENT) {
-        this.block(usage.scope, upstream, userId, usage.regainMs ?? USAGE_STOP_MS);
-      } else if (usage.percent >= USAGE_SLOW_PERCENT) {
-        const share = (usage.percent - USAGE_SLOW_PERCENT) / (USAGE_STOP_PERCENT - USAGE_SLOW_PERCENT);
-        this.block(usage.scope, upstream, userId, USAGE_SLOW_MS * share);
-      }
-    }
-  }
-
-  /** Runs `call` with one of the slots. Waiting for a slot is short: slots are held for one HTTP call only. */
-  async withSlot<T>(call: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiters.push(resolve));
+  /** Asks the budgets once. The slot goes into the permit, or back. */
+  async #enterWith(slot: Slot, call: GatedCall, leftMs: number, signal: AbortSignal): Promise<Entry> {
+    let isKept = false;
     try {
-      return await call();
+      const verdict = await this.#deps.budgets.take(call, Math.min(leftMs, RESERVE_LIMIT_MS));
+      if (verdict.kind === 'wait') {
+        const isShared = verdict.why === 'budget' && verdict.scope === 'upstream';
+        const waitMs = Math.ceil(verdict.waitMs * (isShared ? this.#spread() : 1));
+        return { kind: 'later', waitMs, isBreakerOpen: verdict.why === 'breaker' };
+      }
+      isKept = await this.#isPlaceGood(call, verdict.waitMs, signal);
+      if (isKept) return { kind: 'permit', permit: this.#permit(slot, call, verdict.probe) };
+      await this.#tell(call, ABANDONED, verdict.probe);
+      return { kind: 'later', waitMs: Math.ceil(this.#deps.budgets.stopMs(call)), isBreakerOpen: false };
     } finally {
-      const next = this.#waiters.shift();
-      if (next === undefined) this.#free += 1;
-      else next();
+      if (!isKept) slot.release();
     }
   }
 
-  #setUser(userId: string, state: BudgetState): void {
-    this.#users.delete(userId);
-    this.#users.set(userId, state);
-    trimOldest(this.#users, USERS_LIMIT);
+  /** Waits for a place in the budgets. False when it is of no use any more: a stop came meanwhile, or its time is long over. */
+  async #isPlaceGood(call: GatedCall, waitMs: number, signal: AbortSignal): Promise<boolean> {
+    if (waitMs <= 0) return true;
+    const { clock, budgets } = this.#deps;
+    const atMs = clock.now() + waitMs;
+    await clock.sleep(Math.ceil(waitMs), signal);
+    return clock.now() - atMs <= LATE_LIMIT_MS && budgets.stopMs(call) === 0;
+  }
+
+  #permit(slot: Slot, call: GatedCall, probe: Probe | undefined): Permit {
+    return {
+      run: async (make) => {
+        try {
+          return await make();
+        } catch (error) {
+          slot.release();
+          await this.#tell(call, error instanceof Fault ? outcomeOfFault(error.code) : ABANDONED, probe);
+          throw error;
+        } finally {
+          slot.release();
+        }
+      },
+      note: (usages, fault) => {
+        const outcome: CallOutcome = fault === undefined ? ANSWERED : this.#outcomeOf(fault);
+        return this.#tell(call, { ...outcome, stops: [...outcome.stops, ...stopsOfUsage(usages)] }, probe);
+      },
+    };
+  }
+
+  #outcomeOf({ code, retryAfterMs, isBare }: ReplyFault): CallOutcome {
+    const outcome = outcomeOfFault(code);
+    const { treatment, scope } = FAULTS[code];
+    if (treatment !== 'wait') return outcome;
+    const waitMs = retryAfterMs ?? this.#options.rateLimitWaitMs;
+    if (isBare === true) return { ...outcome, bareWaitMs: waitMs };
+    const stop: Stop = { scope, waitMs, isDoubted: false };
+    return { ...outcome, stops: [stop] };
+  }
+
+  #tell(call: GatedCall, outcome: CallOutcome, probe: Probe | undefined): Promise<void> {
+    return this.#deps.budgets.note(call, probe === undefined ? outcome : { ...outcome, probe });
+  }
+
+  #spread(): number {
+    return 1 - SPREAD * this.#deps.random.next();
+  }
+
+  #slotsOf(upstream: string): Slots {
+    const known = this.#slots.get(upstream);
+    if (known !== undefined) return known;
+    const slots = new Slots(this.#deps.clock, this.#options.concurrency);
+    this.#slots.set(upstream, slots);
+    return slots;
   }
 }
+
+const ANSWERED: CallOutcome = { result: 'answered', stops: [] };
+const ABANDONED: CallOutcome = { result: 'abandoned', stops: [] };

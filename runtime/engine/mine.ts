@@ -4,11 +4,21 @@ import { decodeMarkerMessage, type MarkerMessage } from '../core/marker-message.
 import { guardContent } from '../core/content-guard.ts';
 import { type GuardDecision, guardMarker } from '../core/marker.ts';
 import type { Miner, User } from '../core/miner.ts';
-import { advancePage, decideSlice, endRun, isSameWork, moverOf, nextSlice, type Run } from '../core/run.ts';
-import { treatFault, type TreatmentSettings, waitOrLater } from '../core/treatment.ts';
+import {
+  advancePage,
+  decideSlice,
+  endRun,
+  FAILURES_LIMIT,
+  isSameWork,
+  moverOf,
+  nextSlice,
+  type Run,
+} from '../core/run.ts';
+import { treatFault, type TreatmentSettings } from '../core/treatment.ts';
 import type { UpstreamDefinition } from '../core/upstream.ts';
 import type { Handled, IncomingMessage } from '../ports.ts';
 import { type FetchDeps, fetchPage } from './fetch-page.ts';
+import type { Entry, Limits, Permit } from './limits.ts';
 import { type MarkerSenderDeps, sendMarkers } from './marker-sender.ts';
 import { postpone } from './postpone.ts';
 import type { Progress } from './progress.ts';
@@ -30,6 +40,7 @@ export interface MineDeps extends FetchDeps, TakeDeps, MarkerSenderDeps {
   readonly definition: UpstreamDefinition;
   readonly baseUrl: string;
   readonly settings: MineSettings;
+  readonly limits: Limits;
   readonly runs: Runs;
   readonly users: Users;
   readonly progress: Progress;
@@ -45,6 +56,12 @@ export interface MineDeps extends FetchDeps, TakeDeps, MarkerSenderDeps {
 export const RETRY_BACKOFF: Backoff = { firstMs: 100, maxMs: 5000, jitter: 0.5 };
 /** Attempts inside a slice after the first. */
 export const RETRIES_LIMIT = 3;
+
+const BREAKER_OPEN = {
+  state: 'failed',
+  code: 'transient',
+  reason: 'transient: call after call failed, and the breaker of the way to the upstream is open',
+} as const;
 
 const COMPLETE: Handled = { settlement: { kind: 'complete' } };
 
@@ -128,10 +145,13 @@ class Slice {
     const isWithin = (): boolean => this.#run.pages - firstPage < settings.slicePages && clock.now() < untilMs;
     while (isWithin() && !this.#deps.isStopping()) {
       lock.throwIfAborted();
-      const isOpen = await this.#awaitBudget(user, untilMs, lock);
-      if (!isOpen) return;
+      const entry = await this.#enter(user, untilMs, lock);
+      if (entry.kind === 'later') {
+        await this.finish(this.#waiting(entry, retries > 0));
+        return;
+      }
       try {
-        const isEnd = await this.#minePage(user, lock);
+        const isEnd = await this.#minePage(user, entry.permit, lock);
         if (isEnd) return;
         retries = 0;
         waits = 0;
@@ -159,25 +179,24 @@ class Slice {
     }
   }
 
-  /** Takes a call from the budgets. False: the wait was too long, or others were faster until `untilMs`, and the slice has ended. */
-  async #awaitBudget(user: User, untilMs: number, lock: AbortSignal): Promise<boolean> {
+  /** Permission for a call, or the wait that is too long for a process that is paid for it. */
+  #enter(user: User, untilMs: number, lock: AbortSignal): Promise<Entry> {
     const { limits, clock, settings, definition } = this.#deps;
-    for (;;) {
-      const waitMs = limits.take(definition.name, user.userId);
-      if (waitMs === 0) return true;
-      const nowMs = clock.now();
-      const inlineWaitMs = nowMs < untilMs ? settings.inlineWaitMs : -1;
-      const verdict = waitOrLater(this.#run, waitMs, { inlineWaitMs }, nowMs);
-      if (verdict.kind === 'later') {
-        await this.finish(verdict.run);
-        return false;
-      }
-      await clock.sleep(waitMs, lock);
-    }
+    const call = { upstream: definition.name, userId: user.userId, proxyUrl: user.proxyUrl };
+    return limits.enter(call, clock.now() < untilMs ? settings.inlineWaitMs : 0, lock);
+  }
+
+  /** The run while it waits. A call of its own that just failed and left the breaker open counts as one that outlived its retries. */
+  #waiting(entry: Extract<Entry, { kind: 'later' }>, hasFailed: boolean): Run {
+    const nowMs = this.#deps.clock.now();
+    if (!hasFailed || !entry.isBreakerOpen) return nextSlice(this.#run, nowMs, nowMs + entry.waitMs);
+    const failures = this.#run.failures + 1;
+    if (failures > FAILURES_LIMIT) return endRun(this.#run, BREAKER_OPEN, nowMs);
+    return nextSlice({ ...this.#run, failures }, nowMs, nowMs + entry.waitMs);
   }
 
   /** Fetches, delivers and checkpoints one page. True at the end of the list. */
-  async #minePage(user: User, lock: AbortSignal): Promise<boolean> {
+  async #minePage(user: User, permit: Permit, lock: AbortSignal): Promise<boolean> {
     const deps = this.#deps;
     const run = this.#run;
     const page = await fetchPage(
@@ -191,6 +210,7 @@ class Slice {
         limit: run.pageLimit,
         maxBytes: deps.settings.pageMaxBytes,
         timeoutMs: deps.settings.callTimeoutMs,
+        permit,
       },
       lock,
     );
@@ -215,13 +235,9 @@ class Slice {
 
   /** True: the slice goes on with the same page. False: it has ended. */
   async #treat(fault: Fault, attempt: number, user: User, lock: AbortSignal): Promise<boolean> {
-    const { clock, random, digest, limits, definition, settings } = this.#deps;
+    const { clock, random, digest, settings } = this.#deps;
     const now = { nowMs: clock.now(), random: random.next(), tokenHash: digest.sha256(user.accessToken, 32) };
     const verdict = treatFault(this.#run, fault, attempt, settings, now);
-    if (fault.treatment === 'wait' && fault.scope !== 'run') {
-      const waitMs = verdict.kind === 'again' ? verdict.waitMs : verdict.run.notBeforeMs - now.nowMs;
-      limits.block(fault.scope, definition.name, user.userId, waitMs);
-    }
     if (fault.treatment === 'deactivate') await this.#deps.onUserGone(user);
     if (verdict.kind !== 'again') {
       await this.finish(verdict.run);

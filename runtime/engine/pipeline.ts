@@ -19,6 +19,7 @@ import type {
   Random,
   Sealing,
   Settlement,
+  SharedBudgets,
   Upstream,
 } from '../ports.ts';
 import type { Settings } from '../settings.ts';
@@ -28,9 +29,12 @@ import { Completeness } from './completeness.ts';
 import { sendToDeadLetters } from './dead-letter.ts';
 import { Packer } from './deliver.ts';
 import { noticeEnds, noticeIngested } from './elsewhere.ts';
+import type { Budgets } from './budgets.ts';
+import { FleetBudgets } from './fleet-budgets.ts';
 import { GoneUsers } from './gone-users.ts';
 import { ingest } from './ingest.ts';
 import { Limits } from './limits.ts';
+import { LocalBudgets } from './local-budgets.ts';
 import { mine, type MineDeps, RETRIES_LIMIT, RETRY_BACKOFF } from './mine.ts';
 import { Progress } from './progress.ts';
 import { Runs } from './runs.ts';
@@ -51,6 +55,8 @@ export interface PipelineDeps {
   /** Cache tiers, fastest first. */
   readonly tiers: readonly Cache[];
   readonly upstream: Upstream;
+  /** Budgets and breakers of all processes; absent: this process calls on its share of the limits. */
+  readonly sharedBudgets?: SharedBudgets;
   readonly meter: Meter;
   readonly log: Log;
 }
@@ -115,14 +121,10 @@ export class Pipeline {
     });
     this.#clients = new ClientPool({ clock, upstream: deps.upstream, log }, { idleMs: settings.clientIdleMs });
     this.#limits = new Limits(
-      { clock },
+      { clock, random: deps.random, budgets: budgetsOf(deps, settings) },
       {
-        user: { callsPerSecond: settings.userCallsPerSecond, burst: 1 },
-        upstream: {
-          callsPerSecond: settings.upstreamCallsPerSecond,
-          burst: Math.max(1, settings.upstreamCallsPerSecond),
-        },
         concurrency: settings.upstreamConcurrency,
+        rateLimitWaitMs: settings.rateLimitWaitMs,
       },
     );
   }
@@ -395,6 +397,16 @@ export class Pipeline {
       }
     };
   }
+}
+
+/** Of all processes where there is something to share them by. A process that nobody has given a seat takes any. */
+function budgetsOf({ clock, random, sharedBudgets, log }: PipelineDeps, settings: Settings): Budgets {
+  const seat = Math.floor(random.next() * settings.instances);
+  const local = new LocalBudgets({ clock, seat }, settings);
+  if (sharedBudgets === undefined) return local;
+  const onState = (state: string, upstream: string, reason?: string): void =>
+    log.warn('budgets', { state, upstream, reason });
+  return new FleetBudgets({ clock, shared: sharedBudgets, local, onState }, settings);
 }
 
 function textOf(error: unknown): string {

@@ -1,13 +1,15 @@
 import type { TokenCredential } from '@azure/identity';
 import { openMemoryCache } from '../adapters/memory-cache.ts';
-import { openRedisCache, type RedisLogin } from '../adapters/redis-cache.ts';
+import { redisCacheOver } from '../adapters/redis-cache.ts';
+import { RedisLink, type RedisLogin } from '../adapters/redis-link.ts';
 import { shareFence } from '../adapters/shared-fence.ts';
 import { systemRandom } from '../adapters/system.ts';
-import type { Cache, Ledger, Log } from '../ports.ts';
+import type { Cache, Ledger, Log, SharedBudgets } from '../ports.ts';
 import type { CloudConfig, RedisPlace } from './cloud-config.ts';
 import { policyAdvice } from './redis-advice.ts';
 import { entraRedisCredentials } from './redis-login.ts';
 import type { Release } from './release.ts';
+import { sharedBudgetsOn } from './shared-budgets.ts';
 
 /** What the cache of a cloud is opened with. */
 export interface CloudCacheOptions {
@@ -26,17 +28,17 @@ export const MEMORY_TTL_LIMIT_MS = 60_000;
 /** Digits of a UUID that tell the fences of a stack apart for as long as facts last. */
 const FENCE_DIGITS = 13;
 
-/** Memory, then the Redis that all processes share, when there is one. */
+/** Checkpoints in memory, then in the Redis that all processes share, when there is one; it then holds their budgets too. */
 export function openCloudCache(
   options: CloudCacheOptions,
   releases: Release[],
-): { tiers: readonly Cache[]; text: string } {
+): { tiers: readonly Cache[]; sharedBudgets?: SharedBudgets; text: string } {
   const { config, ledger, log } = options;
   const entries = config.settings.memoryTierEntries;
   const memory = shortLived(openMemoryCache({ entries }), MEMORY_TTL_LIMIT_MS);
   const memoryText = `memory, ${entries} checkpoints`;
   if (config.redis === undefined) return { tiers: [memory], text: `${memoryText}; no Redis` };
-  const redis = openRedisCache({
+  const link = new RedisLink({
     ...whereIs(config.redis, options),
     commandTimeoutMs: config.settings.cacheTimeoutMs,
     onState: (state, reason) => log.warn('redis', { state, reason }),
@@ -44,14 +46,18 @@ export function openCloudCache(
     ...('url' in config.redis && { onPolicy: policyAdvice(log) }),
     onOtherHistory: () => shared.doubt(),
   });
-  releases.push(() => redis.close());
+  releases.push(() => link.close());
   const shared = shareFence({
-    cache: redis,
+    cache: redisCacheOver(link),
     rows: ledger.control,
     newPrefix: () => `${systemRandom.uuid().slice(0, FENCE_DIGITS)}:`,
   });
   const where = 'url' in config.redis ? 'Redis from REDIS_URL' : `Redis on ${config.redis.host}`;
-  return { tiers: [memory, shared], text: `${memoryText}, then ${where}` };
+  return {
+    tiers: [memory, shared],
+    sharedBudgets: sharedBudgetsOn(link, config.settings),
+    text: `${memoryText}, then ${where}`,
+  };
 }
 
 function whereIs(redis: RedisPlace, { credential, log }: CloudCacheOptions): { url: string } | { login: RedisLogin } {

@@ -63,10 +63,10 @@ async function open(options: CloudOptions, releases: Release[]): Promise<Cloud> 
   const { ledger, lake } = storage;
   releases.push(() => ledger.close());
   const sealing = await openCloudSealing({ ...environment, credential });
-  const { tiers, text: cache } = openCloudCache({ config, ledger, log, credential }, releases);
+  const { text: cache, ...shared } = openCloudCache({ config, ledger, log, credential }, releases);
   const connect = 'namespace' in bus ? { fullyQualifiedNamespace: bus.namespace, credential } : bus;
   const { phaseFd } = environment;
-  const openPipeline = openWires({ settings, log, connect, ledger, lake, sealing, tiers, phaseFd }, releases);
+  const openPipeline = openWires({ settings, log, connect, ledger, lake, sealing, ...shared, phaseFd }, releases);
   return {
     settings,
     baseUrls: config.baseUrls,

@@ -4,7 +4,8 @@ import { fenceCache } from '../adapters/fenced-cache.ts';
 import { openFileLake } from '../adapters/file-lake.ts';
 import { openMemoryCache } from '../adapters/memory-cache.ts';
 import { openFileLog } from '../adapters/pino-log.ts';
-import { openRedisCache } from '../adapters/redis-cache.ts';
+import { redisCacheOver } from '../adapters/redis-cache.ts';
+import { RedisLink } from '../adapters/redis-link.ts';
 import { shareFence } from '../adapters/shared-fence.ts';
 import { openSqliteLedger } from '../adapters/sqlite-ledger.ts';
 import { systemRandom } from '../adapters/system.ts';
@@ -12,7 +13,7 @@ import { miners } from '../catalog.ts';
 import { entitiesOf } from '../core/route.ts';
 import { startRedis } from '../local/redis.ts';
 import { openStateFolder } from '../local/state-folder.ts';
-import type { Cache, Lake, Ledger, Log } from '../ports.ts';
+import type { Cache, Lake, Ledger, Log, SharedBudgets } from '../ports.ts';
 import type { Settings } from '../settings.ts';
 import { openAzureStorage } from './azure-storage.ts';
 import { BadInput } from './bad-input.ts';
@@ -23,6 +24,7 @@ import type { Place } from './place.ts';
 import { releaseAll, type Release } from './release.ts';
 import { openHomeSealing } from './sealing-keys.ts';
 import { policyAdvice } from './redis-advice.ts';
+import { sharedBudgetsOn } from './shared-budgets.ts';
 import { openWires } from './wires.ts';
 
 export interface HomeOptions {
@@ -66,7 +68,7 @@ async function open(options: HomeOptions, releases: Release[]): Promise<Place> {
   ] as const;
   // When one fails, the other must be known to `releases` before they run: a server that nobody stops keeps this process alive.
   await Promise.allSettled(starting);
-  const [broker, cache] = await Promise.all(starting);
+  const [broker, { text: cacheText, ...shared }] = await Promise.all(starting);
   const openPipeline = openWires(
     {
       ...storage,
@@ -74,7 +76,7 @@ async function open(options: HomeOptions, releases: Release[]): Promise<Place> {
       settings,
       log,
       connect: { connectionString: broker.connectionString },
-      tiers: cache.tiers,
+      ...shared,
       phaseFd: environment.phaseFd,
     },
     releases,
@@ -83,7 +85,7 @@ async function open(options: HomeOptions, releases: Release[]): Promise<Place> {
     facts: {
       stateDir: folder.dir,
       broker: broker.text,
-      cache: cache.text,
+      cache: cacheText,
       storage: storage.text,
       logFile,
       look: `npm run -s adit -- export --state ${folder.dir} | head`,
@@ -165,7 +167,7 @@ interface CacheNeeds extends Pick<HomeOptions, 'settings' | 'environment'> {
 async function openCache(
   { stateDir, settings, environment, log, ledger }: CacheNeeds,
   releases: Release[],
-): Promise<{ tiers: readonly Cache[]; text: string }> {
+): Promise<{ tiers: readonly Cache[]; sharedBudgets?: SharedBudgets; text: string }> {
   const isShared = environment.bus !== undefined;
   if (environment.redisUrl !== undefined) checkRedisUrl(environment.redisUrl);
   // What another process ingests changes neither our memory nor a Redis of our own, so a shared folder has neither.
@@ -178,7 +180,7 @@ async function openCache(
   const memoryText = `memory, ${settings.memoryTierEntries} checkpoints`;
   if (url === undefined)
     return { tiers: [memory], text: `${memoryText}; no Redis (none on the PATH, REDIS_URL is not set)` };
-  const redis = openRedisCache({
+  const link = new RedisLink({
     url,
     commandTimeoutMs: settings.cacheTimeoutMs,
     onState: (state, reason) => log.warn('redis', { state, reason }),
@@ -186,12 +188,14 @@ async function openCache(
     onOtherHistory: () => fence.doubt(),
   });
   const newPrefix = (): string => `${systemRandom.uuid().slice(0, FENCE_DIGITS)}:`;
+  const redis = redisCacheOver(link);
   // One process alone in front of a Redis that may hold facts of another lake, or of a time when it could not be told.
   const fence = isShared ? shareFence({ cache: redis, rows: ledger.control, newPrefix }) : fenceCache(redis, newPrefix);
-  releases.push(() => redis.close());
+  releases.push(() => link.close());
   const where = own === undefined ? 'Redis from REDIS_URL' : `redis-server on this machine, process ${own.pid}`;
-  if (isShared) return { tiers: [fence], text: where };
-  return { tiers: [memory, fence], text: `${memoryText}, then ${where}` };
+  const sharedBudgets = sharedBudgetsOn(link, settings);
+  if (isShared) return { tiers: [fence], sharedBudgets, text: where };
+  return { tiers: [memory, fence], sharedBudgets, text: `${memoryText}, then ${where}` };
 }
 
 /** The address holds a password, so the message does not repeat it. */

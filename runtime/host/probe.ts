@@ -5,7 +5,7 @@ import type { Miner, User } from '../core/miner.ts';
 import type { UpstreamDefinition } from '../core/upstream.ts';
 import { ClientPool } from '../engine/client-pool.ts';
 import { fetchPage } from '../engine/fetch-page.ts';
-import { Limits } from '../engine/limits.ts';
+import type { Permit } from '../engine/limits.ts';
 import type { Settings } from '../settings.ts';
 import { BadInput } from './bad-input.ts';
 
@@ -23,21 +23,20 @@ const WRONG_SERVER: ReadonlySet<string> = new Set(['wrong-address', 'page-shape'
 /** One attempt is enough to tell a wrong address; a limit, a token or a 5xx is the miners' business. */
 const PROBE_TIMEOUT_MS = 10_000;
 
+/** One call before anything else needs no budget. */
+const ONE_CALL: Permit = { run: (call) => call(), note: () => Promise.resolve() };
+
 /**
  * Asks a server for one page before anything is fired.
  * @throws BadInput when nobody answers there, or somebody who does not speak the upstream contract.
  */
 export async function probeUpstream(options: ProbeOptions): Promise<void> {
   const upstream = openUndiciUpstream({ connections: 1 });
-  const limits = new Limits(
-    { clock: systemClock },
-    { user: { callsPerSecond: 1, burst: 1 }, upstream: { callsPerSecond: 1, burst: 1 }, concurrency: 1 },
-  );
   const log = { info: () => undefined, warn: () => undefined };
   const clients = new ClientPool({ clock: systemClock, upstream, log }, { idleMs: PROBE_TIMEOUT_MS });
   try {
     await fetchPage(
-      { clock: systemClock, clients, limits },
+      { clock: systemClock, clients },
       {
         miner: options.miner,
         definition: options.definition,
@@ -47,6 +46,7 @@ export async function probeUpstream(options: ProbeOptions): Promise<void> {
         limit: 1,
         maxBytes: options.settings.pageMaxBytes,
         timeoutMs: Math.min(PROBE_TIMEOUT_MS, options.settings.callTimeoutMs),
+        permit: ONE_CALL,
       },
       AbortSignal.timeout(PROBE_TIMEOUT_MS * 2),
     );

@@ -6,7 +6,7 @@ import { openUndiciUpstream } from '../adapters/undici-upstream.ts';
 import { upstreams } from '../catalog.ts';
 import type { Miner } from '../core/miner.ts';
 import { Pipeline, type PipelineDeps } from '../engine/pipeline.ts';
-import type { Cache, Lake, Ledger, Log, Sealing } from '../ports.ts';
+import type { Cache, Lake, Ledger, Log, Sealing, SharedBudgets } from '../ports.ts';
 import type { Settings } from '../settings.ts';
 import { tracePhases } from './phase-trace.ts';
 import type { Release } from './release.ts';
@@ -24,6 +24,8 @@ export interface WiresOptions {
   readonly sealing: Sealing;
   /** Cache tiers, fastest first. */
   readonly tiers: readonly Cache[];
+  /** Absent: this process calls on its share of the limits. */
+  readonly sharedBudgets?: SharedBudgets;
   /** File descriptor that is told about phases, as text. */
   readonly phaseFd: string | undefined;
 }
@@ -33,7 +35,7 @@ export type OpenPipeline = (miners: readonly Miner[], baseUrls: Readonly<Record<
 
 /** Opens the HTTP client and the bus, which are the same at home and in the cloud, and hands them to `releases`. */
 export function openWires(options: WiresOptions, releases: Release[]): OpenPipeline {
-  const { settings, log, connect, ledger, lake, sealing, tiers, phaseFd } = options;
+  const { settings, log, connect, ledger, lake, sealing, tiers, sharedBudgets, phaseFd } = options;
   const plain = {
     upstream: openUndiciUpstream({
       connections: settings.upstreamConcurrency,
@@ -56,6 +58,7 @@ export function openWires(options: WiresOptions, releases: Release[]): OpenPipel
     lake,
     sealing,
     tiers,
+    ...(sharedBudgets !== undefined && { sharedBudgets }),
     log,
     clock: systemClock,
     random: systemRandom,

@@ -70,7 +70,8 @@ function classify(reply: UpstreamReply, hadMarker: boolean, nowMs: number): Repl
   const isIn = (codes: ReadonlySet<number>): boolean => code !== undefined && codes.has(code);
   if (status === 400 || status === 403 || status === 429) {
     if (isIn(RATE_LIMIT_UPSTREAM_CODES)) return waiting('rate-limit-upstream');
-    if (status === 429 || isIn(RATE_LIMIT_USER_CODES)) return waiting('rate-limit-user');
+    if (isIn(RATE_LIMIT_USER_CODES)) return waiting('rate-limit-user');
+    if (status === 429) return { ...waiting('rate-limit-user'), ...(code === undefined && { isBare: true }) };
   }
   if (status < 500) {
     if (status === 401 || isIn(TOKEN_CODES)) return fault('token');

@@ -46,7 +46,14 @@ export function pipelineRig(options: PipelineRigOptions, before?: PipelineRig): 
   const { clock, script, miners = [CHATS], settings: changes } = options;
   const read = readSettings('cloud', []);
   if (!read.ok) throw new Error(read.errors.join('\n'));
-  const settings = { ...read.settings, userCallsPerSecond: 1000, lingerMs: 1, ...changes };
+  const settings = {
+    ...read.settings,
+    userCallsPerSecond: 1000,
+    upstreamCallsPerSecond: 100_000,
+    instances: 1,
+    lingerMs: 1,
+    ...changes,
+  };
   const bus = before?.bus ?? new MemoryBus({ clock, entities: entitiesOf(miners) });
   const ledger = before?.ledger ?? memoryLedger();
   const lake = before?.lake ?? new MemoryLake();

@@ -11,6 +11,7 @@ import { Completeness } from '../../runtime/engine/completeness.ts';
 import { Packer, type PackerOptions } from '../../runtime/engine/deliver.ts';
 import { ingest, type IngestDeps } from '../../runtime/engine/ingest.ts';
 import { Limits, type LimitsOptions } from '../../runtime/engine/limits.ts';
+import { type BudgetOptions, LocalBudgets } from '../../runtime/engine/local-budgets.ts';
 import { mine, type MineDeps, type MineSettings } from '../../runtime/engine/mine.ts';
 import { Progress } from '../../runtime/engine/progress.ts';
 import { Runs } from '../../runtime/engine/runs.ts';
@@ -77,7 +78,7 @@ export interface ProcessOptions {
   readonly miner?: Partial<Miner>;
   readonly settings?: Partial<MineSettings>;
   readonly packer?: Partial<PackerOptions>;
-  readonly limits?: Partial<LimitsOptions>;
+  readonly limits?: Partial<LimitsOptions & BudgetOptions>;
   readonly reviveAfterMs?: number;
 }
 
@@ -127,17 +128,15 @@ export class EngineProcess {
       ...{ minerName: this.miner.name, sendTo, sealedMaxBytes: 200_000, lingerMs: 20 },
       ...options.packer,
     });
-    this.limits = new Limits(
-      { clock },
-      {
-        user: { callsPerSecond: 100_000, burst: 1000 },
-        upstream: { callsPerSecond: 100_000, burst: 1000 },
-        concurrency: 64,
-        ...options.limits,
-      },
-    );
     const log = { info: () => undefined, warn: () => undefined };
     this.clients = new ClientPool({ clock, upstream, log }, { idleMs: 300_000 });
+    const limits = {
+      ...{ userCallsPerSecond: 100_000, upstreamCallsPerSecond: 100_000, proxyCallsPerSecond: 100_000, instances: 1 },
+      ...{ concurrency: 64, rateLimitWaitMs: 1000, callTimeoutMs: 1000, breakerOpenMs: 500 },
+      ...options.limits,
+    };
+    const budgets = new LocalBudgets({ clock, seat: 0 }, limits);
+    this.limits = new Limits({ clock, random, budgets }, limits);
     this.progress = new Progress([this.miner.name]);
     this.runs = new Runs({ rows: ledger.runs, digest: sha256Digest });
     this.users = new Users({ rows: ledger.users, digest: sha256Digest, sealing: testSealing });

@@ -251,10 +251,13 @@ describe('upstream URLs', () => {
 
 test('the settings of the runtime are held to their own table, all at once', () => {
   expect(
-    errorsOf({ 'adit:settings': '{"sliceMs":1,"userCalsPerSecond":3,"brokerPort":7000,"fireEveryMs":1}' }),
+    errorsOf({
+      'adit:settings': '{"sliceMs":1,"userCalsPerSecond":3,"brokerPort":7000,"fireEveryMs":1,"instances":3}',
+    }),
   ).toEqual([
     'adit:settings: brokerPort must not be set, because it means something on this machine only, got "7000". Example: npm start -- --set brokerPort=7000',
     'adit:settings: fireEveryMs must not be set, because it means something on this machine only, got "1". Example: npm start -- --set fireEveryMs=1',
+    'adit:settings: instances must not be set, because the stack derives it from adit:instanceLimit and the catalog, got "3". Example: adit:instanceLimit: 40',
     'adit:settings: sliceMs must be a whole number 100..240000 (ms), got "1". Example: adit:settings: { sliceMs: 60000 }',
     'adit:settings: there is no setting "userCalsPerSecond"; did you mean userCallsPerSecond? Example: adit:settings: { userCallsPerSecond: 1 }',
   ]);

@@ -58,9 +58,14 @@ describe.each(STAGES)('the plan of %s', (stage) => {
 
   test('writes every setting that means something in the cloud, and no other', () => {
     const inCloud = Object.entries(SETTINGS).filter(([, spec]: [string, SettingSpec]) => spec.homeOnly !== true);
-    expect(plan.settings).toEqual(
-      Object.fromEntries(inCloud.map(([name, spec]) => [variableOf(name), String(spec.cloud)])),
-    );
+    expect(plan.settings).toEqual({
+      ...Object.fromEntries(inCloud.map(([name, spec]) => [variableOf(name), String(spec.cloud)])),
+      ADIT_INSTANCES: plan.settings['ADIT_INSTANCES'],
+    });
+  });
+
+  test('tells each process how many may call an upstream: every instance of every miner, and one person beside them', () => {
+    expect(plan.settings['ADIT_INSTANCES']).toBe(String(plan.compute.instanceLimit * miners.length + 1));
   });
 
   test('has an address for every upstream', () => {

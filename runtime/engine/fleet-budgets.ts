@@ -1,0 +1,198 @@
+import { RESERVE_LIMIT_MS } from '../core/budget.ts';
+import type { CallOutcome, GatedCall, GateVerdict } from '../core/gate.ts';
+import type { Clock, SharedAnswer, SharedBudgets } from '../ports.ts';
+import type { Budgets } from './budgets.ts';
+import { type BudgetOptions, leaseMsOf, type LocalBudgets } from './local-budgets.ts';
+
+/** What the budgets of a fleet work with. */
+export interface FleetBudgetsDeps {
+  readonly clock: Clock;
+  readonly shared: SharedBudgets;
+  readonly local: LocalBudgets;
+  /** Told when this process begins to call on its own share, and when it is back. */
+  readonly onState: (state: 'shared' | 'own share', upstream: string, reason?: string) => void;
+}
+
+/** While the shared budgets are out of reach, one call asks them again after so long, in ms. */
+const RETRY_MS = 1000;
+
+/** Longest wait for the own share before asking again, in ms. */
+const ALONE_WAIT_MAX_MS = 60_000;
+
+/** A seat is asked for again after so long, and kept for so long while its holder cannot ask, in ms. */
+const SEAT_EVERY_MS = 60_000;
+const SEAT_KEPT_MS = 3_600_000;
+
+/** Age at which a measured difference of clocks is replaced by any newer one, in ms. */
+const OFFSET_AGE_MS = 60_000;
+
+/** What this process knows of the fleet of one upstream. */
+interface Fleet {
+  isLost: boolean;
+  /** Has called on its own share since the shared budgets were last reached. */
+  hasCalledAlone: boolean;
+  /** Has been given a place by the shared budgets, so that places may be open that they have forgotten. */
+  hasAsked: boolean;
+  retryAtMs: number;
+  /** By the clock of this process. */
+  sharesUntilMs: number;
+  seatAskedAtMs: number;
+  offset: { readonly ms: number; readonly roundTripMs: number; readonly atMs: number } | undefined;
+  /** Answered calls by proxy that the shared breaker has not heard of. */
+  readonly answered: Map<string, number>;
+}
+
+/**
+ * The budgets of all processes together, with a stated behaviour for when they are out of reach: this process then says nothing
+ * for one window (its last places may still be used), and after that calls on its own share (limit / instances), never more and
+ * never nothing. Whoever comes back from that makes everybody keep to his share for a while, so that nobody who is still away is
+ * counted out.
+ * No window holds more calls than allowed while all processes can reach the shared budgets, while none can, and on the way from one
+ * to the other. A process that alone is cut off adds at most its own share to it: limit x (1 + cut off / instances).
+ * Successes are told to the shared breaker with the next call over the same way; faults, stops and probes at once.
+ */
+export class FleetBudgets implements Budgets {
+  readonly #deps: FleetBudgetsDeps;
+  readonly #options: BudgetOptions;
+  readonly #fleets = new Map<string, Fleet>();
+
+  constructor(deps: FleetBudgetsDeps, options: BudgetOptions) {
+    this.#deps = deps;
+    this.#options = options;
+  }
+
+  async take(call: GatedCall, reserveMs: number): Promise<GateVerdict> {
+    const { clock, local } = this.#deps;
+    const fleet = this.#fleetOf(call.upstream);
+    if (fleet.isLost) return this.#takeLost(fleet, call);
+    const isOnShare = clock.now() < fleet.sharesUntilMs;
+    if (isOnShare) {
+      const own = local.takeShare(call);
+      if (own.kind === 'wait') return shortened(own, fleet.sharesUntilMs - clock.now());
+    }
+    const answer = await this.#ask(fleet, call, isOnShare ? 0 : reserveMs);
+    return answer ?? shortened(local.takeNow(call, 0));
+  }
+
+  async note(call: GatedCall, outcome: CallOutcome): Promise<void> {
+    const fleet = this.#fleetOf(call.upstream);
+    this.#deps.local.noteNow(call, outcome);
+    const { result, stops, bareWaitMs, probe } = outcome;
+    if (result === 'answered' && stops.length === 0 && bareWaitMs === undefined && probe === undefined) {
+      fleet.answered.set(wayOf(call), (fleet.answered.get(wayOf(call)) ?? 0) + 1);
+      return;
+    }
+    if (fleet.isLost) return;
+    try {
+      await this.#deps.shared.note(call, outcome, takeOut(fleet.answered, wayOf(call)));
+    } catch (error) {
+      this.#lose(fleet, call.upstream, error);
+    }
+  }
+
+  stopMs(call: GatedCall): number {
+    return this.#deps.local.stopMs(call);
+  }
+
+  /** On its own share; one call a second looks whether the others are back, and has then passed both. */
+  async #takeLost(fleet: Fleet, call: GatedCall): Promise<GateVerdict> {
+    const { clock, local } = this.#deps;
+    const own = local.takeNow(call, 0);
+    const isAlone = clock.now() < fleet.retryAtMs;
+    if (!isAlone) {
+      fleet.retryAtMs = clock.now() + RETRY_MS;
+      const answer = await this.#ask(fleet, call, 0);
+      if (answer !== undefined)
+        return own.kind === 'wait' && clock.now() < fleet.sharesUntilMs ? shortened(own) : answer;
+    }
+    if (own.kind === 'go') fleet.hasCalledAlone = true;
+    return shortened(own);
+  }
+
+  /** Undefined when nobody answered. */
+  async #ask(fleet: Fleet, call: GatedCall, reserveMs: number): Promise<GateVerdict | undefined> {
+    const { clock, shared, local } = this.#deps;
+    const { instances } = this.#options;
+    const isReturning = fleet.hasCalledAlone;
+    const answered = takeOut(fleet.answered, wayOf(call));
+    const sentAtMs = clock.now();
+    try {
+      const answer = await shared.take(call, {
+        ...{ reserveMs, answered, isReturning, leaseMs: leaseMsOf(this.#options) },
+        // A process that is alone and has asked for nothing yet has no place open, and nobody else has.
+        coldReserveMs: instances === 1 && !fleet.hasAsked ? 0 : RESERVE_LIMIT_MS,
+      });
+      this.#hear(fleet, call, answer, sentAtMs);
+      if (isReturning) fleet.hasCalledAlone = false;
+      if (instances > 1) await this.#sit(fleet, call.upstream);
+      const { verdict } = answer;
+      if (verdict.kind === 'wait' && verdict.why === 'stop' && verdict.scope !== 'proxy') {
+        // Heard in case that the shared budgets are lost before it ends.
+        local.hear(call, { scope: verdict.scope, waitMs: verdict.waitMs, isDoubted: false });
+      }
+      return verdict;
+    } catch (error) {
+      this.#lose(fleet, call.upstream, error);
+      return undefined;
+    }
+  }
+
+  #hear(fleet: Fleet, call: GatedCall, { nowMs, sharesUntilMs }: SharedAnswer, sentAtMs: number): void {
+    const { clock, onState } = this.#deps;
+    const hereMs = clock.now();
+    const roundTripMs = hereMs - sentAtMs;
+    const isOld = hereMs - (fleet.offset?.atMs ?? 0) > OFFSET_AGE_MS;
+    if (fleet.offset === undefined || isOld || roundTripMs < fleet.offset.roundTripMs) {
+      fleet.offset = { ms: nowMs - (sentAtMs + hereMs) / 2, roundTripMs, atMs: hereMs };
+    }
+    fleet.hasAsked = true;
+    fleet.sharesUntilMs = hereMs + sharesUntilMs - nowMs;
+    if (!fleet.isLost) return;
+    fleet.isLost = false;
+    onState('shared', call.upstream);
+  }
+
+  async #sit(fleet: Fleet, upstream: string): Promise<void> {
+    const { clock, shared, local } = this.#deps;
+    if (clock.now() - fleet.seatAskedAtMs < SEAT_EVERY_MS) return;
+    fleet.seatAskedAtMs = clock.now();
+    const seat = await shared.seat(upstream, this.#options.instances, SEAT_KEPT_MS);
+    local.sit(seat, fleet.offset?.ms ?? 0);
+  }
+
+  #lose(fleet: Fleet, upstream: string, error: unknown): void {
+    const { clock, local, onState } = this.#deps;
+    if (fleet.isLost) return;
+    fleet.isLost = true;
+    fleet.retryAtMs = clock.now() + RETRY_MS;
+    local.silence(upstream);
+    onState('own share', upstream, error instanceof Error ? error.message : String(error));
+  }
+
+  #fleetOf(upstream: string): Fleet {
+    const known = this.#fleets.get(upstream);
+    if (known !== undefined) return known;
+    const fleet: Fleet = {
+      ...{ isLost: false, hasCalledAlone: false, hasAsked: false, retryAtMs: 0, sharesUntilMs: 0 },
+      ...{ seatAskedAtMs: Number.NEGATIVE_INFINITY, offset: undefined, answered: new Map() },
+    };
+    this.#fleets.set(upstream, fleet);
+    return fleet;
+  }
+}
+
+/** A wait for a turn may be many minutes; the shared budgets may be back before. */
+function shortened(verdict: GateVerdict, limitMs: number = ALONE_WAIT_MAX_MS): GateVerdict {
+  const isTurn = verdict.kind === 'wait' && verdict.why === 'budget';
+  return isTurn ? { ...verdict, waitMs: Math.min(verdict.waitMs, Math.max(1, limitMs)) } : verdict;
+}
+
+function wayOf({ proxyUrl }: GatedCall): string {
+  return proxyUrl ?? '';
+}
+
+function takeOut(counts: Map<string, number>, key: string): number {
+  const count = counts.get(key) ?? 0;
+  counts.delete(key);
+  return count;
+}
