@@ -1,5 +1,5 @@
 import type { Input } from '@pulumi/pulumi';
-import { CONNECTIONS, type ConnectionSpec, type InfraConnectionName } from '../runtime/settings.ts';
+import { CONNECTIONS, type ConnectionSpec, type InfraConnectionName } from '../runtime/connections.ts';
 
 /** What a stack connects its function app with: leaving one out does not compile. */
 export type InfraConnections = Readonly<Record<InfraConnectionName, Input<string>>>;

@@ -1,4 +1,4 @@
-import { CONNECTIONS } from '../runtime/settings.ts';
+import { CONNECTIONS } from '../runtime/connections.ts';
 import { shortType } from './expectation.ts';
 import { type Inputs, isInputs, look, lookList, shown, UNKNOWN, type Value } from './inputs.ts';
 import { ALWAYS, type Finding, type Resource, type ResourceRule, unseen } from './rule.ts';

@@ -1,4 +1,5 @@
-import { CONNECTIONS, SETTINGS, type SettingSpec, variableOf } from '../runtime/settings.ts';
+import { CONNECTIONS } from '../runtime/connections.ts';
+import { SETTINGS, type SettingSpec, variableOf } from '../runtime/settings.ts';
 import { shortType } from './expectation.ts';
 import { isInputs, look, UNKNOWN } from './inputs.ts';
 import { ALWAYS, type Finding, type Resource, type Rule, unseen } from './rule.ts';

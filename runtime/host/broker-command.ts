@@ -1,5 +1,5 @@
 import { openStateFolder } from '../local/state-folder.ts';
-import { CONNECTIONS } from '../settings.ts';
+import { CONNECTIONS } from '../connections.ts';
 import { EXIT } from './bad-input.ts';
 import { JOURNAL_LOST_EXIT } from './child.ts';
 import { startBroker } from './home.ts';

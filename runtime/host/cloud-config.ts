@@ -1,14 +1,6 @@
 import { upstreams } from '../catalog.ts';
-import {
-  type Assignment,
-  type ConnectionName,
-  CONNECTIONS,
-  readSettings,
-  SETTINGS,
-  type Settings,
-  type SettingSpec,
-  variableOf,
-} from '../settings.ts';
+import { type ConnectionName, CONNECTIONS } from '../connections.ts';
+import { type Assignment, readSettings, SETTINGS, type Settings, type SettingSpec, variableOf } from '../settings.ts';
 import { BadInput } from './bad-input.ts';
 import { type Environment, readEnvironment, type Variables } from './config.ts';
 import { isObject, parseJson } from '../core/json.ts';

@@ -1,4 +1,5 @@
-import { type Assignment, type ConnectionName, CONNECTIONS, SETTINGS, variableOf } from '../settings.ts';
+import { type ConnectionName, CONNECTIONS } from '../connections.ts';
+import { type Assignment, SETTINGS, variableOf } from '../settings.ts';
 
 /** Variables of a process, or what stands for them: the settings of a function app, the outputs of a stack. */
 export type Variables = Readonly<Record<string, string | undefined>>;

@@ -1,15 +1,8 @@
 import { Command, CommanderError, Option } from 'commander';
 import { miners, upstreams } from '../catalog.ts';
 import { parseDuration } from '../core/duration.ts';
-import {
-  type Assignment,
-  type ConnectionName,
-  CONNECTIONS,
-  readSettings,
-  SETTINGS,
-  type Settings,
-  variableOf,
-} from '../settings.ts';
+import { type ConnectionName, CONNECTIONS } from '../connections.ts';
+import { type Assignment, readSettings, SETTINGS, type Settings, variableOf } from '../settings.ts';
 import { BadInput } from './bad-input.ts';
 import type { Environment } from './config.ts';
 

@@ -5,7 +5,7 @@ import { openAesSealing } from '../adapters/aes-sealing.ts';
 import { systemClock } from '../adapters/system.ts';
 import { type KeyRing, keyRingText, nextKeyId, parseKeyRing, type RingKey } from '../core/key-ring.ts';
 import type { Sealing } from '../ports.ts';
-import { CONNECTIONS } from '../settings.ts';
+import { CONNECTIONS } from '../connections.ts';
 import { BadInput } from './bad-input.ts';
 import { type Login, openVaultSecret } from './vault-secret.ts';
 

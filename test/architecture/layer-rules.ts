@@ -7,7 +7,7 @@ const ENTRIES = ['^runtime/host/[^/]+\\.(ts|mjs)$', '^runtime/local/.+/main\\.ts
 const INFRA_ENTRIES = ['^infra/index\\.ts$', '^infra/(preview|preflight)/main\\.ts$', '^infra/publish-archive\\.ts$'];
 
 /** The shared tables that infra and policies may read beside the pure core. */
-const SHARED_TABLES = ['^runtime/(catalog|settings|prices)\\.(ts|json)$', '^runtime/core/'];
+const SHARED_TABLES = ['^runtime/(catalog|settings|connections|prices)\\.(ts|json)$', '^runtime/core/'];
 
 interface Layer {
   readonly name: string;
@@ -53,8 +53,8 @@ const LAYERS: readonly Layer[] = [
   },
   {
     name: 'tables-import-core-only',
-    why: 'settings and prices are tables that infra, policies and runtime share.',
-    from: '^runtime/(settings|prices)\\.ts$',
+    why: 'settings, connections and prices are tables that infra, policies and runtime share.',
+    from: '^runtime/(settings|connections|prices)\\.ts$',
     mayImport: ['^runtime/core/', '^runtime/prices\\.json$'],
   },
   {

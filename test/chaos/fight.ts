@@ -1,4 +1,4 @@
-import { CONNECTIONS } from '../../runtime/settings.ts';
+import { CONNECTIONS } from '../../runtime/connections.ts';
 import type { Random } from '../../runtime/ports.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
 import type { BrokerUnderFire } from './broker-under-fire.ts';

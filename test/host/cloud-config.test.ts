@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readCloud } from '../../runtime/host/cloud-config.ts';
-import { type ConnectionSpec, CONNECTIONS, type SettingSpec, SETTINGS, variableOf } from '../../runtime/settings.ts';
+import { type ConnectionSpec, CONNECTIONS } from '../../runtime/connections.ts';
+import { type SettingSpec, SETTINGS, variableOf } from '../../runtime/settings.ts';
 
 /** What a stack writes for its function app. */
 const APP = Object.fromEntries(

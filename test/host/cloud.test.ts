@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { readCloud } from '../../runtime/host/cloud-config.ts';
 import { openCloud } from '../../runtime/host/cloud.ts';
 import { miners } from '../../runtime/catalog.ts';
-import { CONNECTIONS } from '../../runtime/settings.ts';
+import { CONNECTIONS } from '../../runtime/connections.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 

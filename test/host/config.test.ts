@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readEnvironment } from '../../runtime/host/config.ts';
-import { type ConnectionSpec, CONNECTIONS, SETTINGS, variableOf } from '../../runtime/settings.ts';
+import { type ConnectionSpec, CONNECTIONS } from '../../runtime/connections.ts';
+import { SETTINGS, variableOf } from '../../runtime/settings.ts';
 
 describe('the environment', () => {
   it('gives every connection of the table by its name', () => {
