@@ -193,6 +193,14 @@ export const SETTINGS = {
     cloud: 900_000,
     docs: 'A live run that has not moved for this long is sent again.',
   },
+  brakeLookMs: {
+    unit: 'ms',
+    min: 100,
+    max: 24 * HOUR_MS,
+    home: 2000,
+    cloud: 300_000,
+    docs: 'First wait of a message that meets a stopped lane; grows to six times that while the lane is stopped.',
+  },
   monitorEveryMs: {
     unit: 'ms',
     min: 50,

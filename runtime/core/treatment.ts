@@ -14,6 +14,8 @@ export interface TreatmentSettings {
   readonly retriesLimit: number;
   /** Waits between slices that ended in a transient fault. */
   readonly later: Backoff;
+  /** Wait of a run whose lane is stopped before it looks again, in ms. */
+  readonly brakeLookMs: number;
 }
 
 /** What happens to the run after a fault. */
@@ -58,8 +60,9 @@ export function treatFault(
       return { kind: 'end', run: { ...endOf(run, 'paused', fault, nowMs), tokenHash: now.tokenHash } };
     case 'skip':
     case 'deactivate':
-    case 'stop':
       return { kind: 'end', run: endOf(run, 'failed', fault, nowMs) };
+    case 'stop':
+      return { kind: 'later', run: nextSlice(run, nowMs, nowMs + settings.brakeLookMs) };
     case 'restart':
       if (run.restarts >= RESTARTS_LIMIT || run.marker === null) return quarantine(run, fault, nowMs);
       return { kind: 'again', waitMs: 0, run: restartRun(run, nowMs) };

@@ -1,4 +1,4 @@
-import type { FaultCode } from './faults.ts';
+import type { PageFaultCode } from './faults.ts';
 import type { User } from './miner.ts';
 
 /** A response as an upstream definition sees it. Header names are lower case. */
@@ -18,7 +18,7 @@ export type NextPage =
 
 /** What a reply that is not a page means. */
 export interface ReplyFault {
-  readonly code: FaultCode;
+  readonly code: PageFaultCode;
   /** For people: status, code and message of the upstream; never a secret. */
   readonly reason: string;
   /** How long the upstream asks to wait, in ms; absent when it does not say. */

@@ -5,6 +5,7 @@ import {
   encodeCheckpoint,
   type ItemCheckpoint,
 } from '../core/checkpoint.ts';
+import { ServiceError } from '../core/failure.ts';
 import type { HashedKey } from '../core/keys.ts';
 import type { Rows, RowWrite, StoredRow } from '../ports.ts';
 
@@ -28,7 +29,7 @@ const CLAIM_ROUNDS_LIMIT = 20;
 
 /**
  * Claims every item of one envelope in the ledger, by compare-and-set. Items nobody has claimed cost no read.
- * @throws Error when other workers kept winning for `CLAIM_ROUNDS_LIMIT` rounds; nothing is lost, the envelope comes again.
+ * @throws ServiceError when other workers kept winning for `CLAIM_ROUNDS_LIMIT` rounds; nothing is lost, the envelope comes again.
  */
 export async function claimItems(
   rows: Rows,
@@ -52,7 +53,8 @@ export async function claimItems(
     for (const [position, outcome] of outcomes.entries()) if (!outcome.ok) lost.add(writes[position]!.index);
     open = open.filter((index) => lost.has(index));
   }
-  if (open.length > 0) throw new Error(`claims of envelope ${envelopeId} lost ${CLAIM_ROUNDS_LIMIT} rounds in a row`);
+  if (open.length > 0)
+    throw new ServiceError(`claims of envelope ${envelopeId} lost ${CLAIM_ROUNDS_LIMIT} rounds in a row`);
   return results.map((result) => result!);
 }
 

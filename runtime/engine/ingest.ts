@@ -5,6 +5,8 @@ import {
   type Envelope,
   type EnvelopeItem,
 } from '../core/envelope.ts';
+import { ServiceError } from '../core/failure.ts';
+import { deadLetterOf, type MessageFaultCode } from '../core/faults.ts';
 import { envelopeKey } from '../core/keys.ts';
 import { envelopeObject } from '../core/lake-name.ts';
 import type { Clock, Compression, Digest, Handled, IncomingMessage, Lake, Ledger } from '../ports.ts';
@@ -25,6 +27,9 @@ export interface IngestDeps extends Postpone {
   /** How long the cache may answer for items of a miner, in ms. */
   readonly cacheTtlMs: (minerName: string) => number;
 }
+
+/** What the row of an item says whose object is not in `oversize/`. */
+const OVERSIZE_GONE: MessageFaultCode = 'oversize-gone';
 
 interface Done {
   readonly bodyHash: string;
@@ -63,7 +68,7 @@ export async function ingest(deps: IngestDeps, message: IncomingMessage): Promis
   const done: Done = { bodyHash, items: envelope.items.length, owned: owned.length };
   // 'any': a worker that lost its lock may write the same fact again.
   const [written] = await deps.ledger.envelopes.write([{ ...key, value: JSON.stringify(done), ifMatch: 'any' }]);
-  if (written?.ok !== true) throw new Error(`the ledger refused to mark envelope ${envelope.envelopeId} done`);
+  if (written?.ok !== true) throw new ServiceError(`the ledger refused to mark envelope ${envelope.envelopeId} done`);
   const ingested = requests.map(({ key, version }, index) => ({ key, version, newest: claims[index]!.newest }));
   await deps.checkpoints.ingested(ingested, deps.cacheTtlMs(envelope.minerName));
   return settle(deps, envelope, done.owned);
@@ -94,14 +99,14 @@ async function lakeLine(lake: Lake, envelope: Envelope, item: EnvelopeItem, isLa
     observedAt: new Date(item.observedAtMs).toISOString(),
   });
   const dataText = item.dataText ?? (await lake.read(item.dataRef ?? ''))?.trimEnd();
-  if (dataText === undefined) return `${meta.slice(0, -1)},"fault":"oversize object is gone","data":null}\n`;
+  if (dataText === undefined) return `${meta.slice(0, -1)},"fault":"${OVERSIZE_GONE}","data":null}\n`;
   return `${meta.slice(0, -1)},"data":${dataText}}\n`;
 }
 
 function settleDone(deps: IngestDeps, envelope: Envelope, done: Done, bodyHash: string): Handled {
   if (done.bodyHash === bodyHash) return settle(deps, envelope, done.owned);
   const description = `envelope ${envelope.envelopeId} was ingested with another body`;
-  return { settlement: { kind: 'dead-letter', reason: 'envelope-conflict', description } };
+  return { settlement: deadLetterOf('envelope-conflict', description) };
 }
 
 function settle(deps: IngestDeps, envelope: Envelope, owned: number): Handled {
@@ -118,9 +123,10 @@ function settle(deps: IngestDeps, envelope: Envelope, owned: number): Handled {
 }
 
 async function treatUnreadable(deps: IngestDeps, message: IncomingMessage, error: unknown): Promise<Handled> {
-  if (error instanceof EnvelopeError && error.kind === 'newer') return postpone(deps, message);
+  if (error instanceof EnvelopeError && error.kind === 'newer')
+    return postpone(deps, message, { code: 'schema-newer' });
   const description = error instanceof Error ? error.message : 'unreadable';
-  return { settlement: { kind: 'dead-letter', reason: 'envelope-unreadable', description } };
+  return { settlement: deadLetterOf('envelope-unreadable', description) };
 }
 
 function objectOf(envelope: Envelope): string {

@@ -27,6 +27,8 @@ export interface Permit {
    * Makes the call and gives its slot back; a call that fails is told to the breaker. Rethrows what `call` throws.
    */
   run<T>(call: () => Promise<T>): Promise<T>;
+  /** Gives permission and slot back, instead of `run`. Never rejects. */
+  giveBack(): Promise<void>;
   /** Tells what an answer says of allowances and limits. Never rejects. */
   note(usages: readonly Usage[], fault: ReplyFault | undefined): Promise<void>;
 }
@@ -123,6 +125,10 @@ export class Limits {
         } finally {
           slot.release();
         }
+      },
+      giveBack: () => {
+        slot.release();
+        return this.#tell(call, ABANDONED, probe);
       },
       note: (usages, fault) => {
         const outcome: CallOutcome = fault === undefined ? ANSWERED : this.#outcomeOf(fault);

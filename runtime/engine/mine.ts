@@ -1,5 +1,6 @@
 import type { Backoff } from '../core/backoff.ts';
-import { Fault } from '../core/faults.ts';
+import type { Brake } from '../core/brake.ts';
+import { deadLetterOf, Fault } from '../core/faults.ts';
 import { decodeMarkerMessage, type MarkerMessage } from '../core/marker-message.ts';
 import { guardContent } from '../core/content-guard.ts';
 import { type GuardDecision, guardMarker } from '../core/marker.ts';
@@ -18,9 +19,11 @@ import { treatFault, type TreatmentSettings } from '../core/treatment.ts';
 import type { UpstreamDefinition } from '../core/upstream.ts';
 import type { Handled, IncomingMessage } from '../ports.ts';
 import { type FetchDeps, fetchPage } from './fetch-page.ts';
+import type { Brakes } from './brakes.ts';
 import type { Entry, Limits, Permit } from './limits.ts';
 import { type MarkerSenderDeps, sendMarkers } from './marker-sender.ts';
-import { postpone } from './postpone.ts';
+import type { MassFaults } from './mass-faults.ts';
+import { originOf, postpone, putBack } from './postpone.ts';
 import type { Progress } from './progress.ts';
 import type { Runs, StoredRun } from './runs.ts';
 import { type TakeDeps, takePage } from './take-page.ts';
@@ -48,8 +51,8 @@ export interface MineDeps extends FetchDeps, TakeDeps, MarkerSenderDeps {
   readonly queue: string;
   /** True when the process wants to end: a slice then ends after its page, and goes on elsewhere. */
   readonly isStopping: () => boolean;
-  /** Told when the upstream says that a user is gone. */
-  readonly onUserGone: (user: User) => Promise<void>;
+  readonly brakes: Brakes;
+  readonly mass: MassFaults;
 }
 
 /** Waits between attempts inside a slice, and between slices, after transient faults. */
@@ -74,13 +77,18 @@ class RunMoved extends Error {}
  */
 export async function mine(deps: MineDeps, message: IncomingMessage, lock: AbortSignal): Promise<Handled> {
   const decoded = decodeMarkerMessage(new TextDecoder().decode(message.body));
-  if (decoded.kind === 'newer') return postpone(deps, message);
+  if (decoded.kind === 'newer') return postpone(deps, message, { code: 'schema-newer' });
   if (decoded.kind === 'malformed') {
-    return { settlement: { kind: 'dead-letter', reason: 'marker-message-malformed', description: decoded.reason } };
+    return { settlement: deadLetterOf('marker-message-malformed', decoded.reason) };
+  }
+  const brake = await deps.brakes.on(deps.miner);
+  if (brake !== undefined) {
+    return putBack(deps, message, { notBeforeMs: deps.brakes.lookAgainAtMs(brake, deps.settings.brakeLookMs) });
   }
   const marker = decoded.message;
   const [stored] = await deps.runs.read(deps.miner.name, [marker.userId]);
-  const verdict = decideSlice(stored?.run, { ...marker, messageId: message.messageId });
+  const messageId = originOf(message);
+  const verdict = decideSlice(stored?.run, { ...marker, messageId });
   if (stored === undefined || verdict === 'settle') {
     // The write that ended the run may have been answered with an error: then nobody in this process knows yet.
     if (stored !== undefined && stored.run.state !== 'live') deps.progress.ended(stored.run);
@@ -91,7 +99,7 @@ export async function mine(deps: MineDeps, message: IncomingMessage, lock: Abort
     return COMPLETE;
   }
   try {
-    await mineSlice(deps, { marker, stored, messageId: message.messageId }, lock);
+    await mineSlice(deps, { marker, stored, messageId }, lock);
   } catch (error) {
     if (!(error instanceof RunMoved)) throw error;
   }
@@ -150,6 +158,12 @@ class Slice {
         await this.finish(this.#waiting(entry, retries > 0));
         return;
       }
+      const brake = await this.#deps.brakes.on(this.#deps.miner);
+      if (brake !== undefined) {
+        await entry.permit.giveBack();
+        await this.#waitForRelease(brake);
+        return;
+      }
       try {
         const isEnd = await this.#minePage(user, entry.permit, lock);
         if (isEnd) return;
@@ -195,6 +209,12 @@ class Slice {
     return nextSlice({ ...this.#run, failures }, nowMs, nowMs + entry.waitMs);
   }
 
+  /** The lane is stopped: the slice ends, and its next message looks again later. */
+  #waitForRelease(brake: Brake): Promise<void> {
+    const { brakes, settings, clock } = this.#deps;
+    return this.finish(nextSlice(this.#run, clock.now(), brakes.lookAgainAtMs(brake, settings.brakeLookMs)));
+  }
+
   /** Fetches, delivers and checkpoints one page. True at the end of the list. */
   async #minePage(user: User, permit: Permit, lock: AbortSignal): Promise<boolean> {
     const deps = this.#deps;
@@ -234,13 +254,16 @@ class Slice {
   }
 
   /** True: the slice goes on with the same page. False: it has ended. */
-  async #treat(fault: Fault, attempt: number, user: User, lock: AbortSignal): Promise<boolean> {
-    const { clock, random, digest, settings } = this.#deps;
+  async #treat(raised: Fault, attempt: number, user: User, lock: AbortSignal): Promise<boolean> {
+    const { clock, random, digest, settings, mass, miner, users } = this.#deps;
+    const noted = await mass.note(raised, miner, user);
+    const fault = noted?.kind === 'mass' ? noted.fault : raised;
     const now = { nowMs: clock.now(), random: random.next(), tokenHash: digest.sha256(user.accessToken, 32) };
     const verdict = treatFault(this.#run, fault, attempt, settings, now);
-    if (fault.treatment === 'deactivate') await this.#deps.onUserGone(user);
+    if (fault.treatment === 'deactivate') await users.setStatus(user.userId, 'inactive');
     if (verdict.kind !== 'again') {
       await this.finish(verdict.run);
+      if (noted?.kind === 'within') await mass.confirm(noted.sighting);
       return false;
     }
     if (verdict.run !== this.#run) await this.#save(verdict.run);

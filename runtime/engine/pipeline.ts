@@ -1,5 +1,5 @@
 import type { Miner, User } from '../core/miner.ts';
-import { backoffMs } from '../core/backoff.ts';
+import type { Brake } from '../core/brake.ts';
 import { INGESTION_QUEUE, routeOf } from '../core/route.ts';
 import type { UpstreamDefinition } from '../core/upstream.ts';
 import type {
@@ -23,22 +23,28 @@ import type {
   Upstream,
 } from '../ports.ts';
 import type { Settings } from '../settings.ts';
+import { Brakes } from './brakes.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { ClientPool } from './client-pool.ts';
 import { Completeness } from './completeness.ts';
 import { sendToDeadLetters } from './dead-letter.ts';
 import { Packer } from './deliver.ts';
-import { noticeEnds, noticeIngested } from './elsewhere.ts';
+import { noticeIngested } from './elsewhere.ts';
 import type { Budgets } from './budgets.ts';
 import { FleetBudgets } from './fleet-budgets.ts';
-import { GoneUsers } from './gone-users.ts';
 import { ingest } from './ingest.ts';
 import { Limits } from './limits.ts';
 import { LocalBudgets } from './local-budgets.ts';
+import { MassFaults } from './mass-faults.ts';
 import { mine, type MineDeps, RETRIES_LIMIT, RETRY_BACKOFF } from './mine.ts';
+import { Monitor } from './monitor.ts';
+import { paced, textOf } from './paced.ts';
+import { PortErrors } from './port-errors.ts';
 import { Progress } from './progress.ts';
+import { Redriver } from './redrive.ts';
 import { Runs } from './runs.ts';
-import { fire, type FiringCount, revive, type ScheduleDeps } from './schedule.ts';
+import { fire, type FiringCount, type ScheduleDeps } from './schedule.ts';
+import { setAsidePoisoned } from './set-aside.ts';
 import { Users } from './users.ts';
 
 /** The ports of a pipeline. */
@@ -70,15 +76,6 @@ export interface PipelineOptions {
   readonly settings: Settings;
 }
 
-/** Waits before a handler that threw gives its message back, by number of deliveries. */
-const REDELIVERY_BACKOFF = { firstMs: 50, maxMs: 30_000, jitter: 0.2 };
-
-/** A silent run whose queue is empty and whom nobody holds is sent again after this long, in ms. */
-const LOST_MESSAGE_MS = 2000;
-
-/** A process that fires nothing hears of no firing: its count of gone users starts anew after this long, in ms. */
-const GONE_WINDOW_MS = 3_600_000;
-
 /** The miners, the ingest and the monitor of one process, over ports. `stop` is idempotent. */
 export class Pipeline {
   readonly completeness: Completeness;
@@ -90,16 +87,19 @@ export class Pipeline {
   readonly #runs: Runs;
   readonly #limits: Limits;
   readonly #clients: ClientPool;
-  readonly #gone: GoneUsers;
+  readonly #brakes: Brakes;
+  readonly #mass: MassFaults;
+  readonly #redriver: Redriver;
+  readonly #monitor: Monitor;
+  readonly #portErrors = new PortErrors();
   readonly #handlers = new Map<string, Handler>();
   readonly #consumers = new Map<string, Consumer>();
-  readonly #lastMoves = new Map<string, { pages: number; atMs: number }>();
   #failure: Error | undefined;
-  #goneSinceMs = Infinity;
   #isStopping = false;
   #isShared = false;
 
-  constructor(deps: PipelineDeps, options: PipelineOptions) {
+  constructor(given: PipelineDeps, options: PipelineOptions) {
+    const deps = this.#portErrors.watchAll(given);
     const { ledger, lake, digest, clock, meter, log } = deps;
     const { settings } = options;
     this.#deps = deps;
@@ -111,8 +111,19 @@ export class Pipeline {
       onUnreadable: ({ first, ...left }) =>
         log.warn('users whose tokens do not open are left out', { ...left, error: textOf(first) }),
     });
-    this.#gone = new GoneUsers({ users: this.users, log });
     this.#runs = new Runs({ rows: ledger.runs, digest });
+    const control = { ...deps, control: ledger.control };
+    this.#brakes = new Brakes(control);
+    this.#mass = new MassFaults({
+      ...{ ...control, brakes: this.#brakes, runs: this.#runs, users: this.users },
+      brakeLookMs: settings.brakeLookMs,
+    });
+    this.#redriver = new Redriver(deps);
+    this.#monitor = new Monitor({
+      ...{ ...deps, ...options, runs: this.#runs, progress: this.progress, reviveAfterMs: settings.reviveAfterMs },
+      ...{ brakes: this.#brakes, mass: this.#mass, redriver: this.#redriver, completeness: this.completeness },
+      inFlight: (queue) => this.#inFlight(queue),
+    });
     this.#checkpoints = new Checkpoints({
       digest,
       items: ledger.items,
@@ -136,7 +147,6 @@ export class Pipeline {
   joinFleet(): void {
     this.progress.countOnly();
     this.completeness.countOnly();
-    this.#goneSinceMs = this.#deps.clock.now();
   }
 
   /**
@@ -179,14 +189,15 @@ export class Pipeline {
     return sendToDeadLetters(this.#deps, queue, message, why);
   }
 
-  /** Fires every miner that is not retired once for the given users. */
+  /** Fires every miner that is not retired once for the given users. Those whose lane is stopped are left out. */
   async fire(users: () => AsyncIterable<User> | Iterable<User>, userCount: number, signal: AbortSignal): Promise<void> {
-    this.#gone.firing(userCount);
-    for (const miner of this.#options.miners) await this.fireMiner(miner.name, users(), signal);
+    const upstreams = new Set(this.#options.miners.map((miner) => miner.upstream));
+    for (const upstream of upstreams) await this.#mass.begin(upstream, { users: userCount, isWhole: true });
+    for (const miner of this.#options.miners) await this.#fireOne(miner, users(), signal);
   }
 
   /**
-   * Fires one miner once for the given users; a retired one for nobody.
+   * Fires one miner once for the given users; a retired one, and one whose lane is stopped, for nobody.
    * @throws Error for a miner that this process does not have, and what the ledger or the bus throws.
    */
   async fireMiner(
@@ -196,55 +207,29 @@ export class Pipeline {
   ): Promise<FiringCount> {
     const miner = this.#options.miners.find(({ name }) => name === minerName);
     if (miner === undefined) throw new Error(`miner ${minerName} is not in the catalog of this process`);
-    if (miner.retired === true) return { started: 0, coalesced: 0, revived: 0, setAside: 0 };
-    return fire(this.#scheduleDeps(), miner, users, signal);
+    if (miner.retired !== true) await this.#mass.begin(miner.upstream, { isWhole: false });
+    const tally = { users: 0 };
+    const count = await this.#fireOne(miner, tallied(users, tally), signal);
+    if (tally.users > 0 && !signal.aborted) await this.#mass.complete(miner.upstream, tally.users);
+    return count;
   }
 
-  /** One look of the monitor: silent runs are sent again. */
-  async tick(): Promise<void> {
+  /** One look of the monitor: silent runs are sent again. See `Monitor.tick`. */
+  tick(): Promise<void> {
     this.#clients.expire();
-    const { settings, miners } = this.#options;
-    if (this.#isShared) await noticeIngested({ completeness: this.completeness, ledger: this.#deps.ledger });
-    for (const miner of miners) {
-      if (this.progress.openRunsOf(miner.name) === 0 || this.#hasMoved(miner.name)) continue;
-      if (this.#isShared) await noticeEnds({ runs: this.#runs, progress: this.progress }, miner.name);
-      const open = this.progress.openRunsOf(miner.name);
-      if (open === 0) continue;
-      const queue = routeOf(miner).miningQueue;
-      const depth = await this.#deps.depths.depth(queue);
-      // Every open run has its message: nobody is lost, the queue is just long.
-      if (depth.active + depth.scheduled >= open) continue;
-      const isIdle = depth.active + depth.scheduled === 0 && this.#inFlight(queue) === 0;
-      const silentForMs = isIdle ? LOST_MESSAGE_MS : settings.reviveAfterMs;
-      await this.#revive(miner, silentForMs);
-    }
+    return this.#monitor.tick(this.#isShared);
   }
 
-  /**
-   * One look of a monitor that has not seen the firings: where a mining queue holds nothing at all, whoever is still live has
-   * lost its message, and is sent again once it has been silent for `reviveAfterMs`. Retired miners too. Runs revived.
-   * Costs one question for a depth per miner, and a scan of the runs of each miner whose queue is empty.
-   * @throws the first error, after every miner had its look.
-   */
-  async watch(): Promise<number> {
+  /** One look of a monitor that has not seen the firings. See `Monitor.watch`. */
+  watch(): Promise<number> {
     this.#clients.expire();
-    const failures: unknown[] = [];
-    let revived = 0;
-    for (const miner of this.#options.miners) {
-      try {
-        const depth = await this.#deps.depths.depth(routeOf(miner).miningQueue);
-        if (depth.active + depth.scheduled > 0) continue;
-        revived += await this.#revive(miner, this.#options.settings.reviveAfterMs);
-      } catch (error) {
-        this.#deps.log.warn('the monitor could not look after a miner', {
-          minerName: miner.name,
-          error: textOf(error),
-        });
-        failures.push(error);
-      }
-    }
-    if (failures.length > 0) throw failures[0];
-    return revived;
+    return this.#monitor.watch();
+  }
+
+  /** The brakes that stop miners of this process, as they were read last. */
+  async brakes(): Promise<readonly Brake[]> {
+    const engaged = await Promise.all(this.#options.miners.map((miner) => this.#brakes.on(miner)));
+    return [...new Set(engaged)].filter((brake) => brake !== undefined);
   }
 
   /** What is left: `working`, `drained`, or `stuck` when only dead letters are left of what was sent. */
@@ -256,6 +241,8 @@ export class Pipeline {
     if (depth.active + depth.scheduled > 0) return 'working';
     if (this.#inFlight(INGESTION_QUEUE) > 0) return 'working';
     if (this.completeness.unsettled() === 0) return 'drained';
+    // A crashed delivery is not the end of an envelope: it is sent again, some times.
+    if (depth.deadLetter > 0 && (await this.#redriver.redriveCrashed()) > 0) return 'working';
     if (depth.deadLetter + depth.transferDeadLetter > 0) return 'stuck';
     await noticeIngested({ completeness: this.completeness, ledger: this.#deps.ledger });
     return 'working';
@@ -283,10 +270,20 @@ export class Pipeline {
     await this.#consumers.get(INGESTION_QUEUE)?.stop(leftMs);
   }
 
-  async #revive(miner: Miner, silentForMs: number): Promise<number> {
-    const revived = await revive(this.#scheduleDeps(), miner.name, silentForMs);
-    if (revived > 0) this.#deps.log.warn('silent runs were sent again', { minerName: miner.name, revived });
-    return revived;
+  async #fireOne(miner: Miner, users: AsyncIterable<User> | Iterable<User>, signal: AbortSignal): Promise<FiringCount> {
+    const { settings } = this.#options;
+    const nobody: FiringCount = { started: 0, coalesced: 0, revived: 0, setAside: 0 };
+    if (miner.retired === true) return nobody;
+    const brake = await this.#brakes.on(miner);
+    if (brake !== undefined) {
+      const { reason } = brake;
+      this.#deps.log.warn('a firing is left out, its lane is stopped', { minerName: miner.name, reason });
+      return nobody;
+    }
+    // Messages that a brake has put off are not lost: nobody is sent again before they have all looked.
+    const isWaking = await this.#brakes.isWaking(miner, settings.brakeLookMs);
+    const reviveAfterMs = isWaking ? Infinity : settings.reviveAfterMs;
+    return fire({ ...this.#scheduleDeps(), reviveAfterMs }, miner, users, signal);
   }
 
   #ingestHandler(): Handler {
@@ -332,7 +329,8 @@ export class Pipeline {
       progress: this.progress,
       queue: route.miningQueue,
       isStopping: () => this.#isStopping,
-      onUserGone: (user) => this.#userGone(user),
+      brakes: this.#brakes,
+      mass: this.#mass,
       settings: {
         ...settings,
         retry: RETRY_BACKOFF,
@@ -342,27 +340,9 @@ export class Pipeline {
     };
   }
 
-  #userGone(user: User): Promise<void> {
-    const nowMs = this.#deps.clock.now();
-    if (nowMs - this.#goneSinceMs >= GONE_WINDOW_MS) {
-      this.#goneSinceMs = nowMs;
-      this.#gone.firing(0);
-    }
-    return this.#gone.add(user);
-  }
-
   #scheduleDeps(): ScheduleDeps {
     const { settings } = this.#options;
     return { ...this.#deps, runs: this.#runs, progress: this.progress, reviveAfterMs: settings.reviveAfterMs };
-  }
-
-  /** Whether a miner has read a page lately: then nobody needs to ask, and pay, for the depth of its queue. */
-  #hasMoved(minerName: string): boolean {
-    const nowMs = this.#deps.clock.now();
-    const pages = this.progress.miners.get(minerName)?.pages ?? 0;
-    const last = this.#lastMoves.get(minerName);
-    if (last?.pages !== pages) this.#lastMoves.set(minerName, { pages, atMs: nowMs });
-    return last === undefined || last.pages !== pages || nowMs - last.atMs < LOST_MESSAGE_MS;
   }
 
   #inFlight(queue: string): number {
@@ -376,26 +356,20 @@ export class Pipeline {
     this.#consumers.set(queue, bus.consume(queue, { concurrency, onError }, this.handlerOf(queue)));
   }
 
-  /** A handler that throws keeps its message for a while, so that a service that is away does not use up its deliveries. */
   #paced(queue: string, handler: Handler): Handler {
-    const { clock, random, log } = this.#deps;
-    return async (message, lock) => {
-      try {
-        const handled = await handler(message, lock);
-        if (handled.settlement.kind === 'dead-letter') log.warn('a dead letter', { queue, ...handled.settlement });
-        return handled;
-      } catch (error) {
-        if (isDiskFull(error)) this.#failure ??= error;
-        if (lock.aborted) throw error;
-        log.warn('a message goes back to its queue', {
-          queue,
-          error: textOf(error),
-          deliveries: message.deliveryCount + 1,
-        });
-        await clock.sleep(backoffMs(REDELIVERY_BACKOFF, message.deliveryCount + 1, random.next()), lock);
-        throw error;
-      }
-    };
+    const { clock } = this.#deps;
+    const deps = { ...this.#deps, queue, portErrors: this.#portErrors };
+    const setAside = { clock, runs: this.#runs, progress: this.progress };
+    return paced(
+      {
+        ...deps,
+        onDiskFull: (error) => (this.#failure ??= error),
+        onPoison: async (message, reason) => {
+          if (queue !== INGESTION_QUEUE) await setAsidePoisoned(setAside, message, reason);
+        },
+      },
+      handler,
+    );
   }
 }
 
@@ -409,11 +383,9 @@ function budgetsOf({ clock, random, sharedBudgets, log }: PipelineDeps, settings
   return new FleetBudgets({ clock, shared: sharedBudgets, local, onState }, settings);
 }
 
-function textOf(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-}
-
-/** Whether an error of an adapter says that its disk is full; waiting does not cure that. */
-export function isDiskFull(error: unknown): error is Error {
-  return error instanceof Error && (error as { code?: unknown }).code === 'DISK_FULL';
+async function* tallied(users: AsyncIterable<User> | Iterable<User>, tally: { users: number }): AsyncIterable<User> {
+  for await (const user of users) {
+    if (user.status === 'active') tally.users += 1;
+    yield user;
+  }
 }

@@ -1,3 +1,4 @@
+import { ServiceError } from '../core/failure.ts';
 import { SealingError } from '../core/key-ring.ts';
 import { USER_HASH_DIGITS } from '../core/keys.ts';
 import type { User } from '../core/miner.ts';
@@ -128,16 +129,19 @@ export class Users {
     return removed;
   }
 
-  /** Leaves the token as it is, also one that was imported a moment ago. */
-  async setInactive(userId: string): Promise<void> {
+  /** Leaves the token as it is, also one that was imported a moment ago. A user who was removed stays removed. */
+  async setStatus(userId: string, status: User['status']): Promise<void> {
     for (let attempt = 0; attempt < CHANGE_ATTEMPTS_LIMIT; attempt += 1) {
       const row = await this.#find(userId);
       if (row === undefined) return;
-      const value = await this.#inactive(row);
+      if (userEntryOf(row).status === status) return;
+      const value = await this.#withStatus(row, status);
       const [outcome] = await this.#deps.rows.write([{ ...this.#key(userId), value, ifMatch: row.etag }]);
       if (outcome?.ok === true) return;
     }
-    throw new Error(`a user could not be set inactive: its row changed ${CHANGE_ATTEMPTS_LIMIT} times meanwhile`);
+    throw new ServiceError(
+      `a user could not be set ${status}: its row changed ${CHANGE_ATTEMPTS_LIMIT} times meanwhile`,
+    );
   }
 
   /**
@@ -173,10 +177,10 @@ export class Users {
     for (const partition of USERS_PARTITIONS) yield* this.#deps.rows.scan(partition);
   }
 
-  async #inactive(row: StoredRow): Promise<string> {
+  async #withStatus(row: StoredRow, status: User['status']): Promise<string> {
     const stored = JSON.parse(row.value) as StoredUser;
-    if ('sealed' in stored) return JSON.stringify({ ...stored, status: 'inactive' });
-    return sealUser({ ...stored, status: 'inactive' }, this.#deps.sealing);
+    if ('sealed' in stored) return JSON.stringify({ ...stored, status });
+    return sealUser({ ...stored, status }, this.#deps.sealing);
   }
 
   async #find(userId: string): Promise<StoredRow | undefined> {

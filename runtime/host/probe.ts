@@ -24,7 +24,7 @@ const WRONG_SERVER: ReadonlySet<string> = new Set(['wrong-address', 'page-shape'
 const PROBE_TIMEOUT_MS = 10_000;
 
 /** One call before anything else needs no budget. */
-const ONE_CALL: Permit = { run: (call) => call(), note: () => Promise.resolve() };
+const ONE_CALL: Permit = { run: (call) => call(), giveBack: async () => undefined, note: async () => undefined };
 
 /**
  * Asks a server for one page before anything is fired.

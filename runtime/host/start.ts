@@ -1,5 +1,5 @@
 import { SealingError } from '../core/key-ring.ts';
-import { isDiskFull } from '../engine/pipeline.ts';
+import { isDiskFull } from '../engine/paced.ts';
 import { StateFolderError } from '../local/state-folder.ts';
 import { BadInput, EXIT } from './bad-input.ts';
 import { readEnvironment } from './config.ts';

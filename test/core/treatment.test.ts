@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Fault, type FaultCode, FAULTS } from '../../runtime/core/faults.ts';
+import { Fault, type FaultCode, FAULTS, type PageFaultCode } from '../../runtime/core/faults.ts';
 import { decideFiring, FAILURES_LIMIT, RESTARTS_LIMIT, type Run } from '../../runtime/core/run.ts';
 import { treatFault, type TreatmentSettings, waitOrLater } from '../../runtime/core/treatment.ts';
 
@@ -9,6 +9,7 @@ const settings: TreatmentSettings = {
   retry: { firstMs: 100, maxMs: 1000, jitter: 0 },
   retriesLimit: 2,
   later: { firstMs: 10_000, maxMs: 60_000, jitter: 0 },
+  brakeLookMs: 7000,
 };
 
 const now = { nowMs: 1_000_000, random: 0, tokenHash: 'hash of the token' };
@@ -22,7 +23,12 @@ const base: Run = {
   slice: 4,
 };
 
-const treat = (code: FaultCode, run: Partial<Run> = {}, attempt = 0, waitMs?: number) =>
+/** Every code that a page can have. */
+const PAGE_CODES = (Object.keys(FAULTS) as FaultCode[]).filter(
+  (code): code is PageFaultCode => FAULTS[code].scope !== 'message',
+);
+
+const treat = (code: PageFaultCode, run: Partial<Run> = {}, attempt = 0, waitMs?: number) =>
   treatFault(
     { ...base, ...run },
     new Fault(code, 'why', waitMs === undefined ? {} : { waitMs }),
@@ -32,12 +38,10 @@ const treat = (code: FaultCode, run: Partial<Run> = {}, attempt = 0, waitMs?: nu
   );
 
 describe('treatFault', () => {
-  const ends: readonly [code: FaultCode, run: Partial<Run>, state: string][] = [
+  const ends: readonly [code: PageFaultCode, run: Partial<Run>, state: string][] = [
     ['token', {}, 'paused'],
     ['permission', {}, 'failed'],
     ['user-gone', {}, 'failed'],
-    ['mass-gone', {}, 'failed'],
-    ['mass-token', {}, 'failed'],
     ['wrong-address', {}, 'quarantined'],
     ['refused', {}, 'quarantined'],
     ['page-shape', {}, 'quarantined'],
@@ -52,6 +56,12 @@ describe('treatFault', () => {
     const verdict = treat(code, run);
     expect(verdict.kind).toBe('end');
     expect(verdict.run).toMatchObject({ state, reason: `${code}: why`, slice: 4, progressAtMs: now.nowMs });
+  });
+
+  it.each(['mass-gone', 'mass-token'] as const)('%s keeps the run alive until the lane is released', (code) => {
+    const { kind, run } = treat(code);
+    expect(kind).toBe('later');
+    expect(run).toMatchObject({ state: 'live', slice: 5, marker: 'm', notBeforeMs: now.nowMs + 7000 });
   });
 
   it('remembers the hash of the token that was refused', () => {
@@ -133,14 +143,14 @@ describe('treatFault', () => {
   });
 
   it('knows what to do about every code', () => {
-    for (const code of Object.keys(FAULTS) as FaultCode[]) {
+    for (const code of PAGE_CODES) {
       expect(['again', 'later', 'end']).toContain(treat(code).kind);
     }
   });
 
   it('never changes the run it was given', () => {
     const before = structuredClone(base);
-    for (const code of Object.keys(FAULTS) as FaultCode[]) treat(code, {}, 5);
+    for (const code of PAGE_CODES) treat(code, {}, 5);
     expect(base).toEqual(before);
   });
 });

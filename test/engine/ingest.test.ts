@@ -321,7 +321,7 @@ describe('a claim check', () => {
     await process.deliver(await putEnvelope(world, 'e1', pointing, item('a')));
     const rows = lakeRows(world.lake) as unknown as readonly Record<string, unknown>[];
     expect(rows).toHaveLength(2);
-    expect(rows[0]).toMatchObject({ id: 'big', fault: 'oversize object is gone', data: null });
+    expect(rows[0]).toMatchObject({ id: 'big', fault: 'oversize-gone', data: null });
     expect(rows[1]).toMatchObject({ id: 'a', data: { amount: 1 } });
     await process.completeness.audit();
     expect(process.completeness.counters).toMatchObject({ settled: 2, lake: 2 });

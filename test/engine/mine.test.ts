@@ -249,7 +249,7 @@ describe('budgets', () => {
 describe('users', () => {
   it.each([
     ['removed', async (process: EngineProcess) => void (await process.users.remove('u1'))],
-    ['set inactive', async (process: EngineProcess) => process.users.setInactive('u1')],
+    ['set inactive', async (process: EngineProcess) => process.users.setStatus('u1', 'inactive')],
   ])('who were %s after the firing are not mined', async (_, change) => {
     const { upstream, process } = rig(serveLists({ u1: pagesOf(1) }));
     await process.start('u1');

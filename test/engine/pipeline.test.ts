@@ -188,7 +188,7 @@ describe('the monitor of a fleet', () => {
     };
     await expect(monitor.watch()).rejects.toThrow('throttled');
     expect(rig.bus.messages(queueOf(FANS))).toHaveLength(2);
-    expect(rig.logged).toContain('the monitor could not look after a miner');
+    expect(rig.logged).toContain('the monitor could not look after the miner chats');
   });
 });
 

@@ -38,7 +38,7 @@ describe('the permission to go direct', () => {
     expect(await one.users.read('yes')).toEqual(allowed);
     expect((await one.users.read('no'))?.allowDirect ?? false).toBe(false);
     expect((await one.stored('yes')).value).not.toContain('allowDirect');
-    await one.users.setInactive('yes');
+    await one.users.setStatus('yes', 'inactive');
     expect(await one.users.read('yes')).toEqual({ ...allowed, status: 'inactive' });
   });
 
@@ -98,7 +98,7 @@ describe('the users table', () => {
     await one.put('u1', JSON.stringify(user));
     expect(await one.users.read('u1')).toEqual(user);
     expect(await one.all()).toEqual([user]);
-    await one.users.setInactive('u1');
+    await one.users.setStatus('u1', 'inactive');
     expect((await one.stored('u1')).value).not.toContain(user.accessToken);
     expect(await one.users.read('u1')).toEqual({ ...user, status: 'inactive' });
   });
@@ -155,7 +155,7 @@ describe('the users table', () => {
     await one.users.import([userNamed('u1')]);
     const renewed = userNamed('u1', { accessToken: 'renewed' });
     rows.before = () => one.users.import([renewed]);
-    await one.users.setInactive('u1');
+    await one.users.setStatus('u1', 'inactive');
     expect(await one.users.read('u1')).toEqual({ ...renewed, status: 'inactive' });
 
     const failing: Sealing = {
@@ -163,9 +163,9 @@ describe('the users table', () => {
       open: () => Promise.reject(new Error('shut')),
     };
     await one.users.import([userNamed('u2')]);
-    await rig(failing, rows).users.setInactive('u2');
+    await rig(failing, rows).users.setStatus('u2', 'inactive');
     expect(await one.users.read('u2')).toEqual(userNamed('u2', { status: 'inactive' }));
-    await rig(failing, rows).users.setInactive('nobody');
+    await rig(failing, rows).users.setStatus('nobody', 'inactive');
   });
 
   it('imports in batches of 500 and tells how far it is; removes as many at once', async () => {

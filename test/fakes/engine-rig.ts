@@ -5,6 +5,7 @@ import type { Miner, User } from '../../runtime/core/miner.ts';
 import { dataList, userList } from '../../runtime/core/page.ts';
 import { INGESTION_QUEUE, routeOf } from '../../runtime/core/route.ts';
 import type { Run } from '../../runtime/core/run.ts';
+import { Brakes } from '../../runtime/engine/brakes.ts';
 import { Checkpoints } from '../../runtime/engine/checkpoints.ts';
 import { ClientPool } from '../../runtime/engine/client-pool.ts';
 import { Completeness } from '../../runtime/engine/completeness.ts';
@@ -12,6 +13,7 @@ import { Packer, type PackerOptions } from '../../runtime/engine/deliver.ts';
 import { ingest, type IngestDeps } from '../../runtime/engine/ingest.ts';
 import { Limits, type LimitsOptions } from '../../runtime/engine/limits.ts';
 import { type BudgetOptions, LocalBudgets } from '../../runtime/engine/local-budgets.ts';
+import { MassFaults } from '../../runtime/engine/mass-faults.ts';
 import { mine, type MineDeps, type MineSettings } from '../../runtime/engine/mine.ts';
 import { Progress } from '../../runtime/engine/progress.ts';
 import { Runs } from '../../runtime/engine/runs.ts';
@@ -90,7 +92,6 @@ export class EngineProcess {
   readonly miner: Miner;
   readonly memory: MemoryCache;
   readonly tierErrors: unknown[] = [];
-  readonly gone: User[] = [];
   readonly checkpoints: Checkpoints;
   readonly completeness: Completeness;
   readonly packer: Packer;
@@ -99,6 +100,10 @@ export class EngineProcess {
   readonly progress: Progress;
   readonly runs: Runs;
   readonly users: Users;
+  readonly brakes: Brakes;
+  readonly mass: MassFaults;
+  /** Warnings about brakes and mass faults. */
+  readonly warnings: string[] = [];
   readonly mineDeps: MineDeps;
   readonly ingestDeps: IngestDeps;
   readonly scheduleDeps: ScheduleDeps;
@@ -128,7 +133,7 @@ export class EngineProcess {
       ...{ minerName: this.miner.name, sendTo, sealedMaxBytes: 200_000, lingerMs: 20 },
       ...options.packer,
     });
-    const log = { info: () => undefined, warn: () => undefined };
+    const log = { info: () => undefined, warn: (text: string) => void this.warnings.push(text) };
     this.clients = new ClientPool({ clock, upstream, log }, { idleMs: 300_000 });
     const limits = {
       ...{ userCallsPerSecond: 100_000, upstreamCallsPerSecond: 100_000, proxyCallsPerSecond: 100_000, instances: 1 },
@@ -140,6 +145,11 @@ export class EngineProcess {
     this.progress = new Progress([this.miner.name]);
     this.runs = new Runs({ rows: ledger.runs, digest: sha256Digest });
     this.users = new Users({ rows: ledger.users, digest: sha256Digest, sealing: testSealing });
+    this.brakes = new Brakes({ control: ledger.control, clock, random, log });
+    this.mass = new MassFaults({
+      ...{ ...shared, control: ledger.control, brakes: this.brakes, runs: this.runs, users: this.users, log },
+      brakeLookMs: 1000,
+    });
     this.ingestDeps = { ...shared, queue: INGESTION_QUEUE, cacheTtlMs: () => this.miner.cacheTtlMs };
     this.mineDeps = {
       ...shared,
@@ -153,15 +163,13 @@ export class EngineProcess {
         progress: this.progress,
       },
       isStopping: () => false,
-      onUserGone: async (user) => {
-        this.gone.push(user);
-        await this.users.setInactive(user.userId);
-      },
+      ...{ brakes: this.brakes, mass: this.mass },
       settings: {
         ...{ slicePages: 50, sliceMs: 60_000, pageMaxBytes: 1_000_000, callTimeoutMs: 1000 },
         ...{ rateLimitWaitMs: 1000, inlineWaitMs: 200, retriesLimit: 2 },
         retry: { firstMs: 10, maxMs: 100, jitter: 0 },
         later: { firstMs: 500, maxMs: 5000, jitter: 0 },
+        brakeLookMs: 1000,
         ...options.settings,
       },
     };

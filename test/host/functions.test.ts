@@ -261,7 +261,7 @@ describe('the monitor', () => {
       { hostId: 'host-1', version: 'v1' },
     ]);
     expect(rig.settings.reviveAfterMs).toBe(900_000);
-    expect(looks).toEqual([QUEUE, QUEUE, QUEUE]);
+    expect(looks).toEqual([QUEUE, INGESTION_QUEUE, QUEUE, INGESTION_QUEUE, QUEUE, INGESTION_QUEUE]);
   });
 
   it('looks again at the next tick when a look has failed', async () => {

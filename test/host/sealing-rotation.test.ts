@@ -214,7 +214,7 @@ describe('rotate-key', () => {
         if (writes === 1) {
           await old.import([renewed]);
           await old.remove('u4');
-          await old.setInactive('u5');
+          await old.setStatus('u5', 'inactive');
         }
         return world.rows.write(batch);
       },
