@@ -149,6 +149,13 @@ export interface Depths {
   depth(entity: string): Promise<Depth>;
 }
 
+/** Looks at dead letters without taking them. */
+export interface DeadLetters {
+  /** Oldest first, at most `limit`. `path` ends in `/$DeadLetterQueue` or `/$Transfer/$DeadLetterQueue`. */
+  peek(path: string, limit: number): AsyncIterable<IncomingMessage>;
+  close(): Promise<void>;
+}
+
 // ---------------------------------------------------------------- cache
 
 /** A cache tier shared by processes. Every failure is the caller's to survive. */

@@ -56,9 +56,9 @@ export class Brakes {
     return brakeOn(this.#known, miner);
   }
 
-  /** What this process has read last, without asking again. */
-  knownOn(miner: Pick<Miner, 'name' | 'lane'>): Brake | undefined {
-    return brakeOn(this.#known, miner);
+  /** Whether a brake that was read last still has to give users back. */
+  hasUnfinished(): boolean {
+    return this.#known.some(({ fault }) => fault?.isGivenBack === false);
   }
 
   /** When a message of a stopped miner looks again, epoch in ms. */

@@ -6,6 +6,7 @@ import type { Log } from '../ports.ts';
 import type { Brakes } from './brakes.ts';
 import { type MarkerSenderDeps, sendMarkers } from './marker-sender.ts';
 import { type Fallen, MassCount, type MassCountDeps } from './mass-count.ts';
+import type { Progress } from './progress.ts';
 import type { Runs } from './runs.ts';
 import type { Users } from './users.ts';
 
@@ -14,6 +15,7 @@ export interface MassFaultsDeps extends MassCountDeps, MarkerSenderDeps {
   readonly brakes: Brakes;
   readonly runs: Runs;
   readonly users: Users;
+  readonly progress: Progress;
   readonly log: Pick<Log, 'warn'>;
   /** Wait of a run that was given back, in ms: its lane is stopped. */
   readonly brakeLookMs: number;
@@ -34,6 +36,9 @@ export type Noted =
 
 /** Who engaged a brake that nobody engaged. */
 const BY_ITSELF = 'adit';
+
+/** Why a run that was given back waits, for people. */
+const STOPPED = 'its lane is stopped';
 
 /** Users given back at once. */
 const GIVE_BACK_BATCH = 50;
@@ -99,13 +104,6 @@ export class MassFaults {
     return open.length;
   }
 
-  /** After a person has released a brake that a mass fault had engaged: everybody is back, and counted anew. */
-  async released(brake: Brake): Promise<void> {
-    if (brake.fault === undefined) return;
-    await this.#giveBackAll(brake);
-    await this.#count.renew(brake.fault.upstream);
-  }
-
   async #hasTripped({ miner, countId }: Sighting): Promise<boolean> {
     const brakes = await this.#deps.brakes.list();
     return brakes.some(({ fault }) => fault?.countId === countId && fault.upstream === miner.upstream);
@@ -143,15 +141,19 @@ export class MassFaults {
   }
 
   async #giveBackOne({ userId, minerNames }: Fallen, code: CountedCode): Promise<void> {
-    const { users, runs, clock, brakeLookMs } = this.#deps;
+    const { users, runs, progress, clock, brakeLookMs } = this.#deps;
     if (code === 'user-gone') await users.setStatus(userId, 'active');
     for (const minerName of minerNames) {
       const [stored] = await runs.read(minerName, [userId]);
+      // Another worker may have been faster: then it is told here, in the order in which it happened.
+      if (stored?.run.state === 'live') progress.reopened(stored.run, STOPPED);
       if (stored === undefined || !hasEndedBy(stored.run, code)) continue;
       const nowMs = clock.now();
       const run = reopenRun(stored.run, nowMs, nowMs + brakeLookMs);
       const [etag] = await runs.write([{ run, etag: stored.etag }]);
-      if (etag !== undefined) await sendMarkers(this.#deps, minerName, [run]);
+      if (etag === undefined) continue;
+      progress.reopened(run, STOPPED);
+      await sendMarkers(this.#deps, minerName, [run]);
     }
   }
 }

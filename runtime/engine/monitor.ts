@@ -50,8 +50,7 @@ export class Monitor {
       if (progress.openRunsOf(miner.name) === 0 || (await this.#isStill(miner))) continue;
       await this.#sendAgain(miner);
     }
-    // Nobody is given back twice, so the question costs nothing where no lane has stopped.
-    if (miners.some((miner) => brakes.knownOn(miner) !== undefined)) await this.#deps.mass.finish();
+    if (brakes.hasUnfinished()) await this.#deps.mass.finish();
   }
 
   async #sendAgain(miner: Miner): Promise<void> {

@@ -39,7 +39,7 @@ import { MassFaults } from './mass-faults.ts';
 import { mine, type MineDeps, RETRIES_LIMIT, RETRY_BACKOFF } from './mine.ts';
 import { Monitor } from './monitor.ts';
 import { paced, textOf } from './paced.ts';
-import { PortErrors } from './port-errors.ts';
+import { PortErrors, watchPorts } from './port-errors.ts';
 import { Progress } from './progress.ts';
 import { Redriver } from './redrive.ts';
 import { Runs } from './runs.ts';
@@ -99,7 +99,7 @@ export class Pipeline {
   #isShared = false;
 
   constructor(given: PipelineDeps, options: PipelineOptions) {
-    const deps = this.#portErrors.watchAll(given);
+    const deps = watchPorts(given, this.#portErrors);
     const { ledger, lake, digest, clock, meter, log } = deps;
     const { settings } = options;
     this.#deps = deps;
@@ -115,7 +115,7 @@ export class Pipeline {
     const control = { ...deps, control: ledger.control };
     this.#brakes = new Brakes(control);
     this.#mass = new MassFaults({
-      ...{ ...control, brakes: this.#brakes, runs: this.#runs, users: this.users },
+      ...{ ...control, brakes: this.#brakes, runs: this.#runs, users: this.users, progress: this.progress },
       brakeLookMs: settings.brakeLookMs,
     });
     this.#redriver = new Redriver(deps);
@@ -232,15 +232,18 @@ export class Pipeline {
     return [...new Set(engaged)].filter((brake) => brake !== undefined);
   }
 
-  /** What is left: `working`, `drained`, or `stuck` when only dead letters are left of what was sent. */
-  async state(): Promise<'working' | 'drained' | 'stuck'> {
-    if (this.progress.openRuns() > 0) return 'working';
+  /**
+   * What is left: `working`, `drained`, `braked` when only runs are left whose lanes are stopped, or `stuck` when only dead
+   * letters are left of what was sent.
+   */
+  async state(): Promise<'working' | 'drained' | 'braked' | 'stuck'> {
+    if (this.progress.openRuns() > 0 && !(await this.#isHeldByBrakes())) return 'working';
     // A run that another process took over and ended may still have a page here that is about to be sent.
     if (this.#options.miners.some((miner) => this.#inFlight(routeOf(miner).miningQueue) > 0)) return 'working';
     const depth = await this.#deps.depths.depth(INGESTION_QUEUE);
     if (depth.active + depth.scheduled > 0) return 'working';
     if (this.#inFlight(INGESTION_QUEUE) > 0) return 'working';
-    if (this.completeness.unsettled() === 0) return 'drained';
+    if (this.completeness.unsettled() === 0) return this.progress.openRuns() > 0 ? 'braked' : 'drained';
     // A crashed delivery is not the end of an envelope: it is sent again, some times.
     if (depth.deadLetter > 0 && (await this.#redriver.redriveCrashed()) > 0) return 'working';
     if (depth.deadLetter + depth.transferDeadLetter > 0) return 'stuck';
@@ -268,6 +271,17 @@ export class Pipeline {
     this.#clients.close();
     const leftMs = Math.max(0, untilMs - this.#deps.clock.now());
     await this.#consumers.get(INGESTION_QUEUE)?.stop(leftMs);
+  }
+
+  async #isHeldByBrakes(): Promise<boolean> {
+    if ((await this.brakes()).length === 0) return false;
+    const names = new Set(this.progress.waiting().map(({ minerName }) => minerName));
+    const open = this.#options.miners.filter(({ name }) => names.has(name));
+    const held = await Promise.all(open.map((miner) => this.#brakes.on(miner)));
+    return (
+      held.every((brake) => brake !== undefined) &&
+      open.every((miner) => this.#inFlight(routeOf(miner).miningQueue) === 0)
+    );
   }
 
   async #fireOne(miner: Miner, users: AsyncIterable<User> | Iterable<User>, signal: AbortSignal): Promise<FiringCount> {

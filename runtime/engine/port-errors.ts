@@ -1,15 +1,5 @@
 import type { Bus, Depths, Lake, Ledger, Sealing, Upstream } from '../ports.ts';
 
-/** Ports whose errors say that a service is away. */
-export interface WatchedPorts {
-  readonly sealing: Sealing;
-  readonly bus: Bus;
-  readonly depths: Depths;
-  readonly lake: Lake;
-  readonly upstream: Upstream;
-  readonly ledger: Ledger;
-}
-
 /** Knows which errors came out of a port, so that a service that is away is told from a mistake of our own. */
 export class PortErrors {
   readonly #seen = new WeakSet<object>();
@@ -27,28 +17,6 @@ export class PortErrors {
         return (...args: readonly unknown[]): unknown => this.#call(() => Reflect.apply(member, target, args));
       },
     });
-  }
-
-  /** The same ports, whose errors are remembered as theirs. Everything else in `deps` stays as it is. */
-  watchAll<Deps extends WatchedPorts>(deps: Deps): Deps {
-    const { ledger } = deps;
-    const watch = <Port extends object>(port: Port): Port => this.watch(port);
-    return {
-      ...deps,
-      sealing: watch(deps.sealing),
-      bus: watch(deps.bus),
-      depths: watch(deps.depths),
-      lake: watch(deps.lake),
-      upstream: watch(deps.upstream),
-      ledger: {
-        items: watch(ledger.items),
-        envelopes: watch(ledger.envelopes),
-        runs: watch(ledger.runs),
-        users: watch(ledger.users),
-        control: watch(ledger.control),
-        close: () => ledger.close(),
-      },
-    };
   }
 
   #call(work: () => unknown): unknown {
@@ -85,4 +53,35 @@ export class PortErrors {
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
+}
+
+/** The ports whose errors are told from our own. */
+export interface WatchedPorts {
+  readonly sealing: Sealing;
+  readonly bus: Bus;
+  readonly depths: Depths;
+  readonly lake: Lake;
+  readonly upstream: Upstream;
+  readonly ledger: Ledger;
+}
+
+/** The same ports, whose errors are known as theirs. */
+export function watchPorts<Ports extends WatchedPorts>(ports: Ports, errors: PortErrors): Ports {
+  const { sealing, bus, depths, lake, upstream, ledger } = ports;
+  return {
+    ...ports,
+    sealing: errors.watch(sealing),
+    bus: errors.watch(bus),
+    depths: errors.watch(depths),
+    lake: errors.watch(lake),
+    upstream: errors.watch(upstream),
+    ledger: {
+      items: errors.watch(ledger.items),
+      envelopes: errors.watch(ledger.envelopes),
+      runs: errors.watch(ledger.runs),
+      users: errors.watch(ledger.users),
+      control: errors.watch(ledger.control),
+      close: () => ledger.close(),
+    },
+  };
 }

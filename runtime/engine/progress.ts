@@ -62,6 +62,18 @@ export class Progress {
     this.#setAside.set(keyOf(run), { userId, minerName, state, reason: run.reason ?? state });
   }
 
+  /** A run that was ended and is given back. */
+  reopened(run: Run, reason: string): void {
+    if (!this.#followsRuns) return;
+    const key = keyOf(run);
+    // It was counted when it was opened first.
+    if (this.#setAside.delete(key) && !this.#open.has(key)) {
+      this.#miner(run.minerName).users -= 1;
+      this.#miner(run.minerName).usersDone -= 1;
+    }
+    this.opened(run, reason);
+  }
+
   /** A user who was set aside before this firing and stays so. */
   leftAside(run: Run): void {
     if (!this.#followsRuns) return;

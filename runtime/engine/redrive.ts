@@ -35,7 +35,8 @@ export interface Swept {
   readonly error: unknown;
 }
 
-/** A sweep ends when nothing has happened for this long, in ms. */
+/** A sweep ends when nothing has come for this long, in ms: the first takes a new link to the broker. */
+const FIRST_LIMIT_MS = 15_000;
 const IDLE_MS = 1500;
 
 /** Time between two looks at whether a sweep is over, in ms. */
@@ -94,7 +95,10 @@ export class Redriver {
     };
     const onError = (error: unknown): void => void (state.error ??= error);
     const consumer = bus.consume(sweep.path, { concurrency: sweep.concurrency, onError }, handle);
-    const isIdle = (): boolean => clock.now() - state.movedAtMs >= IDLE_MS && state.sending === 0;
+    const isIdle = (): boolean => {
+      const limitMs = state.taken + state.left > 0 ? IDLE_MS : FIRST_LIMIT_MS;
+      return clock.now() - state.movedAtMs >= limitMs && state.sending === 0;
+    };
     const isDone = (): boolean => state.sent >= sweep.limit || stop?.aborted === true || state.error !== undefined;
     while (!isIdle() && !(isDone() && state.sending === 0)) await clock.sleep(LOOK_EVERY_MS);
     release();

@@ -2,7 +2,7 @@ import { openStateFolder } from '../local/state-folder.ts';
 import { CONNECTIONS } from '../connections.ts';
 import { EXIT } from './bad-input.ts';
 import { JOURNAL_LOST_EXIT } from './child.ts';
-import { startBroker } from './home.ts';
+import { startBroker } from './local-broker.ts';
 
 /** Where the broker keeps its journal, and on which port of 127.0.0.1 it listens; 0 = any free one. */
 export interface BrokerCommandOptions {

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fenceCache } from '../adapters/fenced-cache.ts';
 import { openFileLake } from '../adapters/file-lake.ts';
@@ -9,17 +8,16 @@ import { RedisLink } from '../adapters/redis-link.ts';
 import { shareFence } from '../adapters/shared-fence.ts';
 import { openSqliteLedger } from '../adapters/sqlite-ledger.ts';
 import { systemRandom } from '../adapters/system.ts';
-import { miners } from '../catalog.ts';
-import { entitiesOf } from '../core/route.ts';
 import { startRedis } from '../local/redis.ts';
 import { openStateFolder } from '../local/state-folder.ts';
 import type { Cache, Lake, Ledger, Log, SharedBudgets } from '../ports.ts';
 import type { Settings } from '../settings.ts';
 import { openAzureStorage } from './azure-storage.ts';
 import { BadInput } from './bad-input.ts';
-import { type Child, type ChildEnd, JOURNAL_LOST_EXIT, startChild } from './child.ts';
+import { type ChildEnd, JOURNAL_LOST_EXIT } from './child.ts';
 import { busText, busMistake, redisUrlMistake } from './cloud-config.ts';
 import type { Environment } from './config.ts';
+import { startBroker } from './local-broker.ts';
 import type { Place } from './place.ts';
 import { releaseAll, type Release } from './release.ts';
 import { openHomeSealing } from './sealing-keys.ts';
@@ -136,13 +134,6 @@ async function openBroker(needs: BrokerNeeds, releases: Release[]): Promise<Open
     text: `127.0.0.1:${String(broker.ready['port'])} (Service Bus protocol, process ${broker.pid})`,
     failure: () => failure,
   };
-}
-
-/** A process that serves the entities of the catalog, with its journal in the state folder. `port` 0 = any free one. @throws BadInput */
-export async function startBroker(stateDir: string, port: number): Promise<Child> {
-  const dir = join(stateDir, 'broker');
-  await mkdir(dir, { recursive: true });
-  return startChild('broker', 'local/broker/main.ts', { stateDir: dir, port, entities: entitiesOf(miners) });
 }
 
 async function openStorage(

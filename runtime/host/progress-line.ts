@@ -10,7 +10,7 @@ export class ProgressLine {
   #lastAtMs = Number.NEGATIVE_INFINITY;
   #isDrawn = false;
 
-  /** `worthTelling`: fewer than that many in all are done before anybody could read. */
+  /** `what`: the noun and what is done with it. `worthTelling`: fewer than that many in all are done before anybody could read. */
   constructor(stream: NodeJS.WriteStream, what: string, worthTelling: number) {
     this.#stream = stream;
     this.#what = what;
@@ -23,7 +23,7 @@ export class ProgressLine {
     if (total < this.#worthTelling) return;
     if (done < total && nowMs - this.#lastAtMs < (isTTY ? TERMINAL_EVERY_MS : PIPED_EVERY_MS)) return;
     this.#lastAtMs = nowMs;
-    const text = `${done} of ${total} users ${this.#what}`;
+    const text = `${done} of ${total} ${this.#what}`;
     this.#stream.write(isTTY ? `\r${text}\x1b[K` : `${text}\n`);
     this.#isDrawn = isTTY;
   }

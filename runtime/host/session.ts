@@ -1,8 +1,10 @@
 import { sha256Digest, systemClock } from '../adapters/system.ts';
+import { type Brake, targetText } from '../core/brake.ts';
 import { equationsOf } from '../engine/completeness.ts';
 import type { Pipeline } from '../engine/pipeline.ts';
 import type { Waiting } from '../engine/progress.ts';
 import { EXIT } from './bad-input.ts';
+import { brakeText, releaseCommand } from './brake-command.ts';
 import type { StartOptions } from './options.ts';
 import type { Place } from './place.ts';
 import { listText, type OnceResult, type Reporter, resultText } from './report.ts';
@@ -24,7 +26,7 @@ const AWAY_PAUSE_MS = 1000;
 const STOPPING = 'Stopping: what is in flight is finished first; a second Ctrl-C exits at once.';
 
 /** How a `--once` ended. */
-type End = 'drained' | 'stuck' | 'waited' | 'stopped';
+type End = 'drained' | 'braked' | 'stuck' | 'waited' | 'stopped';
 
 /** One run of the pipeline under the eyes of a person. */
 export class Session {
@@ -39,6 +41,7 @@ export class Session {
   #lastTickMs = Number.NEGATIVE_INFINITY;
   #nextFiringMs = 0;
   #isAway = false;
+  readonly #toldBrakes = new Set<string>();
 
   constructor(
     options: StartOptions,
@@ -133,7 +136,9 @@ export class Session {
         hasFired = true;
         return this.#pipeline.state();
       });
-      if (state === 'drained' || state === 'stuck') return state;
+      // A lane that was left out has no runs to wait for, and is not mined to its end either.
+      if (state === 'drained' && (await this.#tellBrakes()).length > 0) return 'braked';
+      if (state === 'drained' || state === 'braked' || state === 'stuck') return state;
       if (this.#stop.aborted) return 'stopped';
       if (performance.now() > untilMs) return 'waited';
       await this.#survive(() => this.#tick());
@@ -175,7 +180,21 @@ export class Session {
     this.#throwIfFailed();
     if (performance.now() - this.#lastTickMs < this.#options.settings.monitorEveryMs) return;
     this.#lastTickMs = performance.now();
+    await this.#tellBrakes();
     await this.#pipeline.tick();
+  }
+
+  /** Says once of each lane that it is stopped. The brakes that are engaged. */
+  async #tellBrakes(): Promise<readonly Brake[]> {
+    const brakes = await this.#pipeline.brakes();
+    const keys = brakes.map(({ target, engagedAtMs }) => `${targetText(target)} ${engagedAtMs}`);
+    for (const [at, brake] of brakes.entries()) {
+      const key = keys[at] ?? '';
+      if (!this.#toldBrakes.has(key)) this.#reporter.line(`${brakeText(brake)}\nNext: ${releaseCommand(brake.target)}`);
+    }
+    this.#toldBrakes.clear();
+    for (const key of keys) this.#toldBrakes.add(key);
+    return brakes;
   }
 
   #result(): OnceResult {
@@ -226,6 +245,8 @@ function whyEarly(end: End, waiting: readonly Waiting[], logFile: string): strin
       return undefined;
     case 'waited':
       return `Gave up after --max-wait; ${waiting.length} runs wait:\n${listText(waiting)}`;
+    case 'braked':
+      return `Lanes are stopped (npm run adit -- brake status); ${waiting.length} of their runs wait. Nothing is lost; release them, and the same command goes on.`;
     case 'stopped':
       return `Stopped; ${waiting.length} runs are not over. Nothing is lost; the same command goes on from here.`;
     case 'stuck':

@@ -12,6 +12,7 @@ import { releaseAll, type Release } from './release.ts';
 import { rotateKey, type Rotation, type RotationOptions } from './rotate-key.ts';
 import { cloudKeys, homeKeys, type KeySource, openSealing } from './sealing-keys.ts';
 import { openStackStorage, type Whereabouts } from './stack-storage.ts';
+import { storageRefusal } from './storage-refusal.ts';
 import { readUsersFile } from './users-file.ts';
 
 /** Tells how many users are done, of how many. */
@@ -76,7 +77,7 @@ async function withUsers<T>(place: Whereabouts, work: (users: OpenedUsers) => Pr
     const table = new Users({ rows: ledger.users, digest: sha256Digest, sealing: sealingWhenNeeded(keys) });
     return await work({ ledger, table, keys });
   } catch (error) {
-    throw refusalOf(error) ?? error;
+    throw storageRefusal(error, 'the users table') ?? error;
   } finally {
     await releaseAll(releases);
   }
@@ -99,16 +100,6 @@ async function openHome({ state, environment }: Whereabouts, releases: Release[]
 async function openStack(stack: string): Promise<Opened> {
   const { ledger, environment, credential } = await openStackStorage(stack);
   return { ledger, keys: () => cloudKeys({ ...environment, credential }) };
-}
-
-/** What a storage account answers to somebody who has no role there. */
-function refusalOf(error: unknown): BadInput | undefined {
-  const { statusCode } = error as { statusCode?: number };
-  if (statusCode !== 401 && statusCode !== 403) return undefined;
-  return new BadInput(
-    `the users table is not open to this login (${statusCode}). Next: have the role "Storage Table Data Contributor" on the stack's storage account; a dev stack gives it to its developers: pulumi config set --path 'developers[0]' <object id>, then pulumi up`,
-    { cause: error },
-  );
 }
 
 /** A command is short, but a large import is not: the keys are confirmed again while it runs. */

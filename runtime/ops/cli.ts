@@ -4,8 +4,10 @@ import { BadInput, EXIT } from '../host/bad-input.ts';
 import { exportLake } from '../host/export-lake.ts';
 import { SIZE_OPTIONS, sizeText } from '../host/size-command.ts';
 import { explain } from '../host/start.ts';
+import { addBrake } from './brake.ts';
 import { addBroker } from './broker.ts';
 import { addRuns } from './runs.ts';
+import { addRedrive } from './redrive.ts';
 import { addUsers } from './users.ts';
 import { addPlace, type PlaceFlags, placeOf } from './where.ts';
 
@@ -47,6 +49,8 @@ function buildProgram(exit: (code: number) => void): Command {
     exit,
   );
   addRuns(program);
+  addBrake(program.command('brake').description('stops lanes and miners, and lets them go on'));
+  addRedrive(program.command('redrive').description('sends dead letters again, each as a message of its own'), exit);
   addUsers(program.command('users').description('the users to mine'), exit);
   return program;
 }

@@ -20,7 +20,7 @@ interface RotateFlags extends PlaceFlags {
 export function addUsers(users: Command, exit: (code: number) => void): void {
   addPlace(users.command('import <file>').description('adds or replaces the users of an NDJSON file')).action(
     async (file: string, flags: PlaceFlags) => {
-      const progress = new ProgressLine(process.stderr, 'are in the table', IMPORT_WORTH_TELLING);
+      const progress = new ProgressLine(process.stderr, 'users are in the table', IMPORT_WORTH_TELLING);
       const count = await importUsers(placeOf(flags), file, (done, total) => progress.show(done, total)).finally(() =>
         progress.end(),
       );
@@ -35,7 +35,7 @@ export function addUsers(users: Command, exit: (code: number) => void): void {
   addPlace(
     users.command('remove <file|user>').description('removes a user, or the users of a file; what was mined stays'),
   ).action(async (fileOrUser: string, flags: PlaceFlags) => {
-    const progress = new ProgressLine(process.stderr, 'were looked at', IMPORT_WORTH_TELLING);
+    const progress = new ProgressLine(process.stderr, 'users were looked at', IMPORT_WORTH_TELLING);
     const count = await removeUsers(placeOf(flags), fileOrUser, (done, total) => progress.show(done, total)).finally(
       () => progress.end(),
     );
@@ -56,7 +56,7 @@ export function addUsers(users: Command, exit: (code: number) => void): void {
 }
 
 async function rotate(flags: RotateFlags): Promise<Rotation> {
-  const progress = new ProgressLine(process.stderr, 'are sealed with the current key', SEALING_WORTH_TELLING);
+  const progress = new ProgressLine(process.stderr, 'users are sealed with the current key', SEALING_WORTH_TELLING);
   try {
     return await rotateUsersKey(placeOf(flags), {
       dropOld: flags.dropOld,

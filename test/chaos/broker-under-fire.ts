@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Child } from '../../runtime/host/child.ts';
-import { startBroker } from '../../runtime/host/home.ts';
+import { startBroker } from '../../runtime/host/local-broker.ts';
 
 /** The broker that several victims share: killed and started again under way, on its port and with its journal. */
 export class BrokerUnderFire {

@@ -75,8 +75,8 @@ describe.each([
     expect(one.upstream.calls).toHaveLength(calls);
     // The address is put right, and a person releases the lane: everybody is mined, nobody was lost.
     isWrong = false;
-    const released = await one.process.brakes.release(REALTIME, 'bo', 'the address is right');
-    await one.process.mass.released(released!);
+    await one.process.massCount.renew('graph');
+    await one.process.brakes.release(REALTIME, 'bo', 'the address is right');
     await one.process.drain();
     expect(new Set(await states(one.process, 12))).toEqual(new Set(['done']));
   });
@@ -85,8 +85,8 @@ describe.each([
     const one = rig(falling((userId) => numberOf(userId) < 6, answer));
     await fired(one, 12);
     await deliverAll(one, [one.process]);
-    const released = await one.process.brakes.release(REALTIME, 'bo', 'look again');
-    await one.process.mass.released(released!);
+    await one.process.massCount.renew('graph');
+    await one.process.brakes.release(REALTIME, 'bo', 'look again');
     one.upstream.script = falling((userId) => numberOf(userId) < 5, answer);
     await one.process.drain();
     expect((await states(one.process, 12)).filter((state) => state !== 'done')).toHaveLength(5);

@@ -13,6 +13,7 @@ import { Packer, type PackerOptions } from '../../runtime/engine/deliver.ts';
 import { ingest, type IngestDeps } from '../../runtime/engine/ingest.ts';
 import { Limits, type LimitsOptions } from '../../runtime/engine/limits.ts';
 import { type BudgetOptions, LocalBudgets } from '../../runtime/engine/local-budgets.ts';
+import { MassCount } from '../../runtime/engine/mass-count.ts';
 import { MassFaults } from '../../runtime/engine/mass-faults.ts';
 import { mine, type MineDeps, type MineSettings } from '../../runtime/engine/mine.ts';
 import { Progress } from '../../runtime/engine/progress.ts';
@@ -102,6 +103,7 @@ export class EngineProcess {
   readonly users: Users;
   readonly brakes: Brakes;
   readonly mass: MassFaults;
+  readonly massCount: MassCount;
   /** Warnings about brakes and mass faults. */
   readonly warnings: string[] = [];
   readonly mineDeps: MineDeps;
@@ -147,9 +149,18 @@ export class EngineProcess {
     this.users = new Users({ rows: ledger.users, digest: sha256Digest, sealing: testSealing });
     this.brakes = new Brakes({ control: ledger.control, clock, random, log });
     this.mass = new MassFaults({
-      ...{ ...shared, control: ledger.control, brakes: this.brakes, runs: this.runs, users: this.users, log },
+      ...{
+        ...shared,
+        control: ledger.control,
+        brakes: this.brakes,
+        runs: this.runs,
+        users: this.users,
+        log,
+        progress: this.progress,
+      },
       brakeLookMs: 1000,
     });
+    this.massCount = new MassCount({ ...shared, control: ledger.control });
     this.ingestDeps = { ...shared, queue: INGESTION_QUEUE, cacheTtlMs: () => this.miner.cacheTtlMs };
     this.mineDeps = {
       ...shared,
