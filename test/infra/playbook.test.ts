@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { KEYS } from '../../infra/config-keys.ts';
 import { planStack } from '../../infra/plan.ts';
+import { FAULTS } from '../../runtime/core/faults.ts';
 import { functionsOf } from '../../runtime/core/functions.ts';
 import { miners } from '../../runtime/catalog.ts';
 import { SETTINGS } from '../../runtime/settings.ts';
@@ -21,8 +22,19 @@ const plans = [
   planStack(sampleConfig('dev')),
 ];
 
-test.each(plans)('there is a section for every alert and an alert for every section (plan %#)', ({ alerts }) => {
-  expect([...sections.keys()]).toEqual(alerts.map(({ name }) => name));
+/** Sections of faults that are no alert's, in the order of the table. */
+const faultSections = (alertNames: readonly string[]): readonly string[] =>
+  [...new Set(Object.values(FAULTS).map(({ playbook }) => playbook))].filter((title) => !alertNames.includes(title));
+
+test.each(plans)('there is a section for every alert and every fault, and no other (plan %#)', ({ alerts }) => {
+  const names = alerts.map(({ name }) => name);
+  const titles = [...sections.keys()];
+  expect(titles.slice(0, names.length)).toEqual(names);
+  expect(titles.slice(names.length).toSorted()).toEqual([...faultSections(names)].toSorted());
+});
+
+test.each(Object.entries(FAULTS))('the code %s is in its section', (code, { playbook }) => {
+  expect(sections.get(playbook)).toContain(`\`${code}\``);
 });
 
 test.each([...sections])('%s says what it means, where to look, what to do and when it is over', (_, section) => {
@@ -74,10 +86,12 @@ describe('the playbook names only what exists', () => {
   });
 
   test('commands of npm', () => {
-    const commands = allOf(/(npm (?:run )?(?:-s )?[\w-]+(?: -- (?:users \w+|[a-z]\w+))?)/g);
-    for (const command of commands) {
-      expect(['npm ci', 'npm run preview', 'npm run adit -- users import']).toContain(command);
-    }
+    const commands = allOf(/(npm (?:run )?(?:-s )?[\w-]+(?: -- (?:(?:users|brake) \w+|[a-z]\w+))?)/g);
+    const plain = ['npm ci', 'npm start', 'npm run preview'];
+    const users = ['import', 'list', 'remove'].map((name) => `npm run adit -- users ${name}`);
+    const brakes = ['engage', 'release', 'status'].map((name) => `npm run adit -- brake ${name}`);
+    const others = ['redrive', 'runs', 'resume', 'skip', 'export'].map((name) => `npm run adit -- ${name}`);
+    for (const command of commands) expect([...plain, ...users, ...brakes, ...others]).toContain(command);
     expect(commands.length).toBeGreaterThan(1);
   });
 });
