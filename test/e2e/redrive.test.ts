@@ -1,19 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { brotli } from '../../runtime/adapters/compression.ts';
-import { openServiceBus } from '../../runtime/adapters/service-bus.ts';
-import { sha256Digest, systemClock, systemRandom } from '../../runtime/adapters/system.ts';
-import { encodeEnvelope, ENVELOPE_CONTENT_TYPE, ENVELOPE_SCHEMA_VERSION } from '../../runtime/core/envelope.ts';
 import { INGESTION_QUEUE } from '../../runtime/core/route.ts';
 import { readBroker } from '../../runtime/host/broker-address.ts';
-import { connectBus } from '../../runtime/host/bus-place.ts';
-import { readEnvironment } from '../../runtime/host/config.ts';
-import { releaseAll, type Release } from '../../runtime/host/release.ts';
-import type { Bus, OutgoingMessage } from '../../runtime/ports.ts';
+import type { OutgoingMessage } from '../../runtime/ports.ts';
 import { adit, emptyFolder, type Ended, lastJson, startAdit, until } from './adit.ts';
 import { exportRows, mineArgs } from './lake-rows.ts';
 import { page, plainItems, startUpstream } from './scripted-upstream.ts';
+import { envelopeOf, itemNamed, onBroker } from './state-broker.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -22,35 +16,7 @@ const redrive = (state: string, ...args: readonly string[]): Promise<Ended> =>
 
 const ignore = (): void => undefined;
 
-/** One whole envelope of one item. */
-async function envelope(id: string, minerName = 'chats'): Promise<OutgoingMessage> {
-  const envelopeId = systemRandom.uuid();
-  const observedAtMs = Date.now();
-  const version = sha256Digest.sha256(id, 32);
-  const item = { userId: 'u1', runId: 'r', id, version, observedAtMs, dataText: JSON.stringify({ id }) };
-  const text = encodeEnvelope({
-    ...{ schemaVersion: ENVELOPE_SCHEMA_VERSION, envelopeId, minerName, source: 'mine' as const },
-    ...{ composedAtMs: observedAtMs, items: [item] },
-  });
-  return {
-    ...{ messageId: envelopeId, body: await brotli.compress(text), contentType: ENVELOPE_CONTENT_TYPE },
-    ...{ subject: minerName, properties: { minerName, items: 1 } },
-  };
-}
-
-/** Works on the broker of a state folder that nobody runs on. */
-async function onBroker(state: string, work: (bus: Bus) => Promise<void>): Promise<void> {
-  const releases: Release[] = [];
-  try {
-    const place = { state, stack: undefined, environment: readEnvironment({}) };
-    const connect = await connectBus(place, releases);
-    const bus = openServiceBus({ connect, clock: systemClock, random: systemRandom });
-    releases.push(() => bus.close());
-    await work(bus);
-  } finally {
-    await releaseAll(releases);
-  }
-}
+const envelope = (id: string, minerName?: string): Promise<OutgoingMessage> => envelopeOf([itemNamed(id)], minerName);
 
 /** Leaves messages as dead letters of the ingestion queue, each with a reason. */
 async function bury(state: string, letters: readonly (readonly [OutgoingMessage, string])[]): Promise<void> {
