@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { parseDuration } from '../core/duration.ts';
 import { BadInput, EXIT } from '../host/bad-input.ts';
 import { ProgressLine } from '../host/progress-line.ts';
-import { type LetterGroup, redrive, type RedriveReport, type RedriveWish } from '../host/redrive-command.ts';
+import type { LetterGroup, RedriveReport, RedriveWish } from '../host/redrive-command.ts';
 import { addPlace, type PlaceFlags, placeOf } from './where.ts';
 
 /** Fewer are sent before anybody could read a line about it. */
@@ -48,6 +48,8 @@ export function addRedrive(command: Command, exit: (code: number) => void): void
 }
 
 async function run(flags: RedriveFlags, wish: RedriveWish): Promise<readonly RedriveReport[]> {
+  // The client of the bus takes longer to load than any other command to run.
+  const { redrive } = await import('../host/redrive-command.ts');
   const progress = new ProgressLine(process.stderr, 'dead letters are sent again', WORTH_TELLING);
   const stop = new AbortController();
   const onSignal = (): void => stop.abort(new Error('stopped by a signal'));
