@@ -30,14 +30,12 @@ import { Completeness } from './completeness.ts';
 import { sendToDeadLetters } from './dead-letter.ts';
 import { Packer } from './deliver.ts';
 import { noticeIngested } from './elsewhere.ts';
-import type { Budgets } from './budgets.ts';
-import { FleetBudgets } from './fleet-budgets.ts';
 import { ingest } from './ingest.ts';
 import { Limits } from './limits.ts';
-import { LocalBudgets } from './local-budgets.ts';
 import { MassFaults } from './mass-faults.ts';
 import { mine, type MineDeps, RETRIES_LIMIT, RETRY_BACKOFF } from './mine.ts';
 import { Monitor } from './monitor.ts';
+import { openBudgets } from './open-budgets.ts';
 import { paced, textOf } from './paced.ts';
 import { PortErrors, watchPorts } from './port-errors.ts';
 import { Progress } from './progress.ts';
@@ -132,7 +130,7 @@ export class Pipeline {
     });
     this.#clients = new ClientPool({ clock, upstream: deps.upstream, log }, { idleMs: settings.clientIdleMs });
     this.#limits = new Limits(
-      { clock, random: deps.random, budgets: budgetsOf(deps, settings) },
+      { clock, random: deps.random, budgets: openBudgets(deps, settings) },
       {
         concurrency: settings.upstreamConcurrency,
         rateLimitWaitMs: settings.rateLimitWaitMs,
@@ -385,16 +383,6 @@ export class Pipeline {
       handler,
     );
   }
-}
-
-/** Of all processes where there is something to share them by. A process that nobody has given a seat takes any. */
-function budgetsOf({ clock, random, sharedBudgets, log }: PipelineDeps, settings: Settings): Budgets {
-  const seat = Math.floor(random.next() * settings.instances);
-  const local = new LocalBudgets({ clock, seat }, settings);
-  if (sharedBudgets === undefined) return local;
-  const onState = (state: string, upstream: string, reason?: string): void =>
-    log.warn('budgets', { state, upstream, reason });
-  return new FleetBudgets({ clock, shared: sharedBudgets, local, onState }, settings);
 }
 
 async function* tallied(users: AsyncIterable<User> | Iterable<User>, tally: { users: number }): AsyncIterable<User> {
