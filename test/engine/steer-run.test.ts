@@ -58,8 +58,9 @@ describe('steerRun', () => {
     runs.read = async (keys) => {
       const rows = await read(keys);
       runs.read = read;
-      // Somebody else was faster, between the look and the write.
+      // Somebody else was faster, between the look and the write. At the same millisecond he would have written the same.
       await steerRun(deps, TARGET, RESUME);
+      one.world.clock.skip(1);
       return rows;
     };
     expect(await steerRun(deps, TARGET, RESUME)).toMatchObject({
@@ -109,6 +110,7 @@ describe('sendResumed', () => {
 
   it('sends nothing when a firing was faster', async () => {
     const { one, send } = await resumed();
+    one.world.clock.skip(1);
     await one.process.fire([userNamed('u1')]);
     await send();
     expect(one.world.bus.in(MINING_QUEUE)).toHaveLength(1);
