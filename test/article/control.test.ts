@@ -1,0 +1,114 @@
+import { Cron } from 'croner';
+import { describe, expect, it } from 'vitest';
+import { planStack } from '../../infra/plan.ts';
+import { FAULTS } from '../../runtime/core/faults.ts';
+import { graph } from '../../runtime/upstreams/graph.ts';
+import { pipelineRig } from '../engine/pipeline-rig.ts';
+import { MINER, userNamed } from '../fakes/engine-rig.ts';
+import { serveLists } from '../fakes/scripted-upstream.ts';
+import { TestClock } from '../fakes/test-clock.ts';
+import { sampleConfig } from '../infra/sample-config.ts';
+
+const NOW_MS = Date.UTC(2026, 10, 28);
+
+describe('the breaker never opens (article ch. 7)', () => {
+  /** As printed: 3 exceptions whose text holds "429" open it. */
+  class Printed {
+    failures = 0;
+    get isOpen(): boolean {
+      return this.failures >= 3;
+    }
+
+    async execute(call: () => Promise<number>): Promise<void> {
+      try {
+        if ((await call()) === 429) throw new Error('Rate limited - triggering circuit breaker');
+      } catch (error) {
+        if ((error as Error).message.includes('429')) this.failures += 1;
+      }
+    }
+  }
+
+  it('as printed: its own exception has no 429 in its text, so a thousand refusals leave it closed', async () => {
+    const breaker = new Printed();
+    for (let call = 0; call < 1000; call += 1) await breaker.execute(async () => 429);
+    expect(breaker.isOpen).toBe(false);
+  });
+
+  it('ours: a refusal is known by status and code, whatever its text says', () => {
+    for (const message of ['Rate limited', '', 'no 429 here', '200 OK']) {
+      const body = { error: { message, type: 'T', code: 4 } };
+      const fault = graph.classify({ status: 403, headers: {}, body }, false, NOW_MS);
+      expect(fault?.code).toBe('rate-limit-upstream');
+      expect(FAULTS['rate-limit-upstream']).toMatchObject({ treatment: 'wait', scope: 'upstream' });
+    }
+    expect(graph.classify({ status: 429, headers: {}, body: undefined }, false, NOW_MS)?.code).toBe('rate-limit-user');
+  });
+});
+
+describe('the velocity alert "draining slowly" has the wrong sign (article ch. 4)', () => {
+  /** As printed: messages a minute, positive when the queue grows. */
+  const isDrainingSlowly = (velocity: number, depth: number): boolean => velocity < -50 && depth > 1000;
+
+  it('as printed: it warns of the queue that empties fastest, and is silent about one that does not move', () => {
+    expect(isDrainingSlowly(-5000, 2000)).toBe(true);
+    expect(isDrainingSlowly(-1, 2000)).toBe(false);
+    expect(isDrainingSlowly(0, 1_000_000)).toBe(false);
+  });
+
+  it('ours: depth that lasts wakes somebody, and a queue that empties before the window is over wakes nobody', () => {
+    const alerts = planStack(sampleConfig('prod')).alerts.filter(({ name }) => name.startsWith('depth-'));
+    expect(alerts.length).toBeGreaterThanOrEqual(4);
+    for (const { operator, aggregation, threshold, windowMinutes } of alerts) {
+      expect([operator, aggregation]).toEqual(['GreaterThan', 'Average']);
+      /** Average depth over the window of a queue that begins at `depth` and changes by `perMinute`. */
+      const average = (depth: number, perMinute: number): number => {
+        const minutes = Array.from({ length: windowMinutes }, (_, at) => Math.max(0, depth + perMinute * at));
+        return minutes.reduce((sum, one) => sum + one, 0) / windowMinutes;
+      };
+      const deep = 1.5 * threshold;
+      expect(average(deep, 0)).toBeGreaterThan(threshold);
+      expect(average(deep, -1)).toBeGreaterThan(threshold);
+      expect(average(deep, -deep / 2)).toBeLessThan(threshold);
+    }
+  });
+});
+
+describe('redaction stops at the first dot of a JWT, and leaves the exception as it is (article ch. 7)', () => {
+  const PRINTED = [/access_token=[\w-]+/gi, /authorization:\s*bearer\s+[\w-]+/gi];
+  const JWT = 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJjYW5hcnktYm9keSJ9.canary-signature';
+
+  it('as printed: two of three parts of the token stay, and the error is logged beside it', () => {
+    const redact = (text: string): string =>
+      PRINTED.reduce((rest, pattern) => rest.replace(pattern, '[REDACTED]'), text);
+    const line = redact(`GET /me?access_token=${JWT}`);
+    expect(line).toContain('canary-signature');
+    const error = new Error(`GET /me?access_token=${JWT}`);
+    expect(`${line} ${error.message}`).toContain('eyJzdWIiOiJjYW5hcnktYm9keSJ9');
+  });
+
+  it('ours: what an upstream says of a token is masked whole before it becomes a reason', () => {
+    for (const message of [`bad access_token=${JWT}`, `Authorization: Bearer ${JWT} expired`]) {
+      const body = { error: { message, type: 'OAuthException', code: 190 } };
+      const reason = graph.classify({ status: 401, headers: {}, body }, false, NOW_MS)?.reason ?? '';
+      expect(reason).not.toMatch(/canary-signature|eyJzdWIi/);
+    }
+  });
+});
+
+describe('an invalid cron as a brake is a valid date (article ch. 5)', () => {
+  it('as printed: everything starts again on the first of January, at midnight', () => {
+    const next = new Cron('0 0 0 1 1 2', { timezone: 'UTC', domAndDow: true }).nextRun('2026-11-28T00:00:00Z');
+    expect(next).not.toBeNull();
+    const either = new Cron('0 0 0 1 1 2', { timezone: 'UTC' }).nextRun('2026-11-28T00:00:00Z');
+    expect(either?.getUTCMonth()).toBe(0);
+  });
+
+  it('ours: what is stopped is stopped by a word, and fires for nobody, whatever its schedule', async () => {
+    const { signal } = new AbortController();
+    const script = serveLists({ u1: [[{ id: 'a' }]] });
+    const one = pipelineRig({ clock: new TestClock(), script, miners: [{ ...MINER, retired: true }] });
+    const count = await one.open().fireMiner(MINER.name, [userNamed('u1')], signal);
+    expect(count).toEqual({ started: 0, coalesced: 0, revived: 0, setAside: 0 });
+    expect(one.upstream.calls).toEqual([]);
+  });
+});
