@@ -225,7 +225,11 @@ describe('the simulated upstream', () => {
       const aside = rows.filter(({ state: one }) => one === 'quarantined');
       expect(aside.length).toBeGreaterThan(0);
       expect(new Set(aside.map(({ code }) => code))).toEqual(new Set(['no-progress']));
-      expect(Math.max(...aside.map(({ pages }) => pages))).toBeLessThanOrEqual(2 + 15);
+      // A list without a second page is empty pages for ever: those have a limit of their own.
+      const withItems = aside.filter(({ itemsNew }) => itemsNew > 0);
+      expect(withItems.length).toBeGreaterThan(0);
+      expect(Math.max(...withItems.map(({ pages }) => pages))).toBeLessThanOrEqual(2 + 15);
+      expect(Math.max(...aside.map(({ pages }) => pages))).toBeLessThanOrEqual(1 + 1000);
     } else expect(rows.some((row) => (row as unknown as { restarts: number }).restarts > 0)).toBe(true);
   });
 });
