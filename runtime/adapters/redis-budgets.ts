@@ -28,11 +28,11 @@ export interface RedisBudgetsOptions {
 const KEPT_MS = 26 * 3_600_000;
 
 /**
- * How long everybody keeps to his share after somebody has come back from calling on his own, in ms: longer than the longest wait
- * before a connection is tried again (3 s) and the time for it, twice over, so that all who can come back have done so a window
- * before it ends.
+ * How long everybody keeps to his share after somebody has come back from calling on his own, in ms, and the longest window of a
+ * budget: longer than the longest wait before a connection is tried again (3 s), and before it is used again (1 s), so that all
+ * who can come back have done so a window before it ends.
  */
-export const RETURN_MS = 10_000;
+const RETURN_MS = 5000;
 
 /** Hexadecimal digits that tell proxies apart. Their addresses carry passwords, so they are not stored. */
 const PROXY_DIGITS = 16;
@@ -43,8 +43,8 @@ const PROXY_DIGITS = 16;
  * What is remembered is one sorted set per upstream: about 100 bytes for each user who has called within the time of one call or is
  * stopped, so kilobytes at 100 calls a second, whether there are 10^2 or 10^6 users, and 100 MB if a million of them were stopped
  * at once. Every key expires.
- * While `RETURN_MS` after a loss, and after the memory of an upstream has gone (restart, flush, eviction), everybody is told to
- * keep to his share.
+ * For a while after a loss, and after the memory of an upstream has gone (restart, flush, eviction), everybody is told to keep to
+ * his share.
  */
 export function openRedisBudgets(options: RedisBudgetsOptions): SharedBudgets {
   const { link, processId } = options;
@@ -55,6 +55,7 @@ export function openRedisBudgets(options: RedisBudgetsOptions): SharedBudgets {
     keyOf(call.upstream, `breaker:${proxyIdOf(call)}`),
   ];
   const { upstream, user, proxy } = options.rates;
+  const returnMs = RETURN_MS + Math.max(upstream.windowMs, user.windowMs, proxy.windowMs);
   const rateArguments = [upstream, user, proxy].flatMap((rate) => [
     rate.intervalMs,
     rate.toleranceMs,
@@ -70,6 +71,7 @@ export function openRedisBudgets(options: RedisBudgetsOptions): SharedBudgets {
       const answer = await run(redis, TAKE, keysOf(call), [
         ...[nowText(), call.userId, proxyIdOf(call)],
         ...askArguments(ask, isOther),
+        ...[returnMs, ask.coldReserveMs, KEPT_MS],
         ...rateArguments,
       ]);
       histories.set(call.upstream, otherHistories);
@@ -127,18 +129,10 @@ async function run(
 }
 
 function askArguments(
-  { reserveMs, leaseMs, answered, isReturning, coldReserveMs }: SharedAsk,
+  { reserveMs, leaseMs, answered, isReturning }: SharedAsk,
   isOtherHistory: boolean,
 ): readonly number[] {
-  return [
-    Math.min(reserveMs, RESERVE_LIMIT_MS),
-    leaseMs,
-    answered,
-    isOtherHistory ? 2 : Number(isReturning),
-    RETURN_MS,
-    coldReserveMs,
-    KEPT_MS,
-  ];
+  return [Math.min(reserveMs, RESERVE_LIMIT_MS), leaseMs, answered, isOtherHistory ? 2 : Number(isReturning)];
 }
 
 function outcomeArguments(
