@@ -44,7 +44,12 @@ export interface Grant {
 
 const options = JSON.parse(process.argv[2] ?? '') as MemberOptions;
 const clock: Clock = { now: () => systemClock.now() + options.skewMs, sleep: systemClock.sleep };
-const link = new RedisLink({ url: options.url, commandTimeoutMs: 2000 });
+const up = Promise.withResolvers<void>();
+const link = new RedisLink({
+  url: options.url,
+  commandTimeoutMs: 5000,
+  onState: (state) => state === 'up' && up.resolve(),
+});
 const local = new LocalBudgets({ clock, seat: Math.floor(Math.random() * options.instances) }, limits());
 const redis = openRedisBudgets({
   link,
@@ -69,7 +74,7 @@ const shared: SharedBudgets = {
 const budgets = new FleetBudgets({ clock, shared, local, onState: () => undefined }, limits());
 const lines: string[] = [];
 
-await link.usable();
+await up.promise;
 process.stdout.write('ready\n');
 /** Begins when it is told until when (epoch in ms), so that all begin together. */
 let startMs = 0;
