@@ -47,6 +47,8 @@ export interface UpstreamAnswer {
   readonly headers: Readonly<Record<string, string>>;
   /** The whole decoded body as text. */
   readonly text: string;
+  /** The body ended with its connection and its length was not stated: one that is cut looks the same. Default false. */
+  readonly mayBeCut?: boolean;
 }
 
 /**

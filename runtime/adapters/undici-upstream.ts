@@ -175,13 +175,19 @@ async function fetchAnswer(
     const headers = joinHeaders(response.headers);
     const text = await readText(response, headers, call.maxBytes);
     const { statusCode: status } = response;
-    return { status, headers, text: status === 200 ? text : withoutCredentials(text, call.headers) };
+    if (status !== 200) return { status, headers, text: withoutCredentials(text, call.headers) };
+    return isLengthStated(headers) ? { status, headers, text } : { status, headers, text, mayBeCut: true };
   } catch (error) {
     signals[1]?.throwIfAborted();
     throw asFault(error, target);
   } finally {
     deadline.release();
   }
+}
+
+/** Without it even a reset inside the body looks like its end (undici 8.12: client-h1.js, onHttpSocketError). */
+function isLengthStated(headers: Readonly<Record<string, string>>): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
 }
 
 /** An error that quotes the token it was sent would take it into reasons, logs and terminals. A page stays as served. */

@@ -17,6 +17,9 @@ interface JsonWithRaw {
 
 const rawJson = JSON as unknown as JsonWithRaw;
 
+/** Deeper nesting is an attack: a page of 16 MB of brackets costs 600 MB and seconds to parse (Node 24.21, 2026-11). */
+export const DEPTH_LIMIT = 500_000;
+
 const NEEDS_ESCAPE = /["\\\u0000-\u001f\ud800-\udfff]/;
 
 const QUOTE = 34;
@@ -40,9 +43,11 @@ const OBJECT_END = 125;
 /**
  * Parses JSON; a number whose double does not print back as it was served becomes a raw JSON value.
  * Duplicate keys, `__proto__` keys, escapes and nesting behave as in `JSON.parse`.
- * @throws SyntaxError when the text is not JSON.
+ * @throws SyntaxError when the text is not JSON, or nested deeper than `DEPTH_LIMIT`.
  */
 export function parseServed(text: string): unknown {
+  // Before it is parsed, and only where there is room for so many brackets.
+  if (text.length > DEPTH_LIMIT && isTooDeep(text)) throw new SyntaxError(`nested deeper than ${DEPTH_LIMIT} levels`);
   const value: unknown = JSON.parse(text);
   return hasOddNumber(text) ? rebuild(text) : value;
 }
@@ -168,6 +173,23 @@ function hasOddNumber(text: string): boolean {
   return false;
 }
 
+/** One linear pass over a text that may not be JSON; brackets inside strings do not count. */
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code === OBJECT_START || code === LIST_START) {
+      depth += 1;
+      if (depth > DEPTH_LIMIT) return true;
+    } else if (code === OBJECT_END || code === LIST_END) {
+      depth -= 1;
+    } else if (code === QUOTE) {
+      index = endOfString(text, index) - 1;
+    }
+  }
+  return false;
+}
+
 function isNumberStart(code: number): boolean {
   return code === MINUS || (code >= DIGIT_0 && code <= DIGIT_9);
 }
@@ -237,10 +259,11 @@ function rebuild(text: string): unknown {
   return root;
 }
 
-/** Index behind the closing quote: the first quote behind an even number of backslashes. */
+/** Index behind the closing quote: the first quote behind an even number of backslashes. The end of the text where there is none. */
 function endOfString(text: string, start: number): number {
   let end = text.indexOf('"', start + 1);
   for (;;) {
+    if (end < 0) return text.length;
     let slashes = 0;
     while (text.charCodeAt(end - 1 - slashes) === BACKSLASH) slashes += 1;
     if (slashes % 2 === 0) return end + 1;

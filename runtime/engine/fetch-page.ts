@@ -2,10 +2,13 @@ import { Fault } from '../core/faults.ts';
 import { MARKER_LIMIT_BYTES, markerBytes } from '../core/marker.ts';
 import type { Miner, PageRequest, User } from '../core/miner.ts';
 import { parseServed } from '../core/served-json.ts';
-import type { UpstreamDefinition, UpstreamReply } from '../core/upstream.ts';
+import type { ReplyFault, UpstreamDefinition, UpstreamReply } from '../core/upstream.ts';
 import type { Clock } from '../ports.ts';
 import type { ClientCall, ClientPool } from './client-pool.ts';
 import type { Permit } from './limits.ts';
+
+/** Items of one page, whatever limit was asked for: millions of empty ones fit into its bytes, and each costs more than its bytes. */
+export const PAGE_ITEMS_LIMIT = 100_000;
 
 /** What a fetch works with. */
 export interface FetchDeps {
@@ -44,7 +47,8 @@ export async function fetchPage(deps: FetchDeps, source: PageSource, signal: Abo
   const call = callOf(source);
   const answer = await permit.run(() => deps.clients.call(definition, user, call, signal));
   const reply: UpstreamReply = { ...answer, body: parseBody(answer.text) };
-  const fault = definition.classify(reply, source.marker !== null, deps.clock.now());
+  const judged = definition.classify(reply, source.marker !== null, deps.clock.now());
+  const fault = judged?.code === 'page-shape' && answer.mayBeCut === true ? cutOf(judged) : judged;
   await permit.note(definition.usage(reply), fault);
   if (fault !== undefined) {
     throw new Fault(fault.code, fault.reason, fault.retryAfterMs === undefined ? {} : { waitMs: fault.retryAfterMs });
@@ -75,6 +79,11 @@ function requestOf({ miner, user }: PageSource): PageRequest {
   }
 }
 
+/** Nothing but its text says that the body is no page, and it may be just the beginning of one. */
+function cutOf({ reason }: ReplyFault): ReplyFault {
+  return { code: 'transient', reason: `${reason}, and may be cut: its length was not stated` };
+}
+
 function parseBody(text: string): unknown {
   try {
     return parseServed(text);
@@ -85,6 +94,12 @@ function parseBody(text: string): unknown {
 }
 
 function parsePage(miner: Miner, body: unknown): readonly unknown[] {
+  const items = itemsOf(miner, body);
+  if (items.length <= PAGE_ITEMS_LIMIT) return items;
+  throw new Fault('page-too-large', `a page of ${items.length} items, more than ${PAGE_ITEMS_LIMIT}`);
+}
+
+function itemsOf(miner: Miner, body: unknown): readonly unknown[] {
   try {
     return miner.page(body).items;
   } catch (cause) {

@@ -23,6 +23,9 @@ export const VERSION_DIGITS = 32;
 /** Longest item id that is taken, in characters. */
 export const ITEM_ID_LIMIT = 4096;
 
+/** Versions of one item that are taken from one page. Each costs an envelope of its own, because an envelope holds one version. */
+export const PAGE_VERSIONS_LIMIT = 100;
+
 /** What became of a page. */
 export interface TakenPage {
   /** Items that went into envelopes, that were known already, and that were set aside. */
@@ -59,7 +62,8 @@ export async function takePage(
 ): Promise<TakenPage> {
   const { good, rejected } = sort(deps.digest, run, items, observedAtMs);
   const isSeen = await deps.checkpoints.seen(miner.name, good, miner.cacheTtlMs);
-  const { fresh, dropped } = dropSeen(good, isSeen);
+  const { fresh, dropped, surplus } = dropSeen(good, isSeen);
+  rejected.push(...surplus);
   if (rejected.length > 0) await setAside(deps, run, rejected, observedAtMs);
   for (const item of fresh) deps.checkpoints.sending(miner.name, item);
   const delivery = await addInTurn(deps.packer, fresh);
@@ -107,9 +111,14 @@ function idOf(data: unknown): string | undefined {
 }
 
 /** Drops what is seen. The same id twice on one page: an equal one is dropped, a changed one is a later observation. */
-function dropSeen(good: readonly Sighted[], isSeen: readonly boolean[]): { fresh: EnvelopeItem[]; dropped: number } {
+function dropSeen(
+  good: readonly Sighted[],
+  isSeen: readonly boolean[],
+): { fresh: EnvelopeItem[]; dropped: number; surplus: Rejected[] } {
   const latest = new Map<string, Sighted>();
+  const versions = new Map<string, number>();
   const fresh: EnvelopeItem[] = [];
+  const surplus: Rejected[] = [];
   let dropped = 0;
   for (const [index, item] of good.entries()) {
     const before = latest.get(item.id);
@@ -117,10 +126,16 @@ function dropSeen(good: readonly Sighted[], isSeen: readonly boolean[]): { fresh
     const observedAtMs = before === undefined ? item.observedAtMs : before.observedAtMs + 1;
     const next = { ...item, observedAtMs };
     latest.set(item.id, next);
-    if (isRepeat) dropped += 1;
-    else fresh.push(textOf(next));
+    if (isRepeat) {
+      dropped += 1;
+      continue;
+    }
+    const count = (versions.get(item.id) ?? 0) + 1;
+    versions.set(item.id, count);
+    if (count <= PAGE_VERSIONS_LIMIT) fresh.push(textOf(next));
+    else surplus.push({ reason: `more than ${PAGE_VERSIONS_LIMIT} versions of one id on one page`, data: item.data });
   }
-  return { fresh, dropped };
+  return { fresh, dropped, surplus };
 }
 
 /** Only what goes into an envelope is written as text: on a healthy day most items are seen. */

@@ -94,9 +94,15 @@ export class Users {
     return row === undefined ? undefined : openUser(row, this.#deps);
   }
 
-  /** Adds or replaces users, 500 at a time. Doing it again changes nothing. `onProgress` is told how many are in the table. */
+  /**
+   * Adds or replaces users, 500 at a time. Doing it again changes nothing. `onProgress` is told how many are in the table.
+   * @throws RangeError, before anything is written, for an id with a lone surrogate: UTF-8 has one replacement for all of them, so
+   * that its row would be that of another user.
+   */
   async import(users: readonly User[], onProgress?: (done: number) => void): Promise<void> {
     const { rows, sealing } = this.#deps;
+    const odd = users.find(({ userId }) => !userId.isWellFormed());
+    if (odd !== undefined) throw new RangeError(`userId must be valid Unicode, got ${JSON.stringify(odd.userId)}`);
     for (let at = 0; at < users.length; at += USERS_BATCH) {
       const batch = users.slice(at, at + USERS_BATCH);
       const values = await Promise.all(batch.map((user) => sealUser(user, sealing)));

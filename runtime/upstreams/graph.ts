@@ -121,11 +121,15 @@ function withWait(fault: ReplyFault, reply: UpstreamReply, nowMs: number): Reply
   return retryAfterMs === undefined ? fault : { ...fault, retryAfterMs };
 }
 
-/** Seconds or an HTTP date (RFC 9110 section 5.6.7, its two obsolete forms included); anything else is ignored. */
+/** The three forms of RFC 9110, section 5.6.7. Whole, because `Date.parse` finds a year for any beginning of one. */
+const HTTP_DATE =
+  /^(?:[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT|[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d [\d:]{8} GMT|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4})$/;
+
+/** Seconds or an HTTP date, its two obsolete forms included; anything else is ignored. */
 function retryAfter(header: string | undefined, nowMs: number): number | undefined {
   const text = header?.trim() ?? '';
   if (/^\d+(?:\.\d+)?$/.test(text)) return Math.min(Math.ceil(Number(text) * 1000), WAIT_MS_MAX);
-  if (!/^(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?,? /.test(text)) return undefined;
+  if (!HTTP_DATE.test(text)) return undefined;
   const atMs = Date.parse(text.endsWith('GMT') ? text : `${text} GMT`);
   return Number.isNaN(atMs) ? undefined : Math.min(Math.max(0, atMs - nowMs), WAIT_MS_MAX);
 }

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { isRawNumber, parseServed, servedNumber, stringifyServed } from '../../runtime/core/served-json.ts';
+import {
+  DEPTH_LIMIT,
+  isRawNumber,
+  parseServed,
+  servedNumber,
+  stringifyServed,
+} from '../../runtime/core/served-json.ts';
 
 /** Seeded, so that a failure is met again. */
 const SEED = 20260201;
@@ -97,6 +103,20 @@ describe('otherwise as JSON.parse', () => {
     for (const inner of ['1', '1.0']) {
       const text = `${'[{"a":'.repeat(depth)}${inner}${'}]'.repeat(depth)}`;
       expect(stringifyServed(parseServed(text)) === text).toBe(true);
+    }
+  });
+
+  it('nests as deep as the limit and no deeper, and brackets inside texts do not count', () => {
+    const nested = (depth: number): string => `${'['.repeat(depth)}"x"${']'.repeat(depth)}`;
+    expect(stringifyServed(parseServed(nested(DEPTH_LIMIT)))).toBe(nested(DEPTH_LIMIT));
+    expect(() => parseServed(nested(DEPTH_LIMIT + 1))).toThrow(/nested deeper than 500000 levels/);
+    expect(() => parseServed('['.repeat(DEPTH_LIMIT + 1))).toThrow(SyntaxError);
+    for (const inside of ['['.repeat(DEPTH_LIMIT + 1), '\\"['.repeat(DEPTH_LIMIT + 1)]) {
+      const text = `["${inside}"]`;
+      expect(stringifyServed(parseServed(text))).toBe(text);
+    }
+    for (const cut of ['"', '"x', '"x\\"', '"\\\\']) {
+      expect(() => parseServed(`[${' '.repeat(DEPTH_LIMIT)}${cut}`)).toThrow(SyntaxError);
     }
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseServed } from '../../runtime/core/served-json.ts';
 import { decideFiring } from '../../runtime/core/run.ts';
 import { equationsOf } from '../../runtime/engine/completeness.ts';
-import { ITEM_ID_LIMIT, takePage, type TakenPage } from '../../runtime/engine/take-page.ts';
+import { ITEM_ID_LIMIT, PAGE_VERSIONS_LIMIT, takePage, type TakenPage } from '../../runtime/engine/take-page.ts';
 import { EngineProcess, envelopeIn, lakeRows, newWorld, type World } from '../fakes/engine-rig.ts';
 import { failure, ScriptedUpstream } from '../fakes/scripted-upstream.ts';
 
@@ -135,6 +135,18 @@ describe('takePage', () => {
     });
     expect([...world.lake.objects.values()].join('')).toContain('"data":{"n":1.0}}\n');
     expect(process.completeness.counters).toMatchObject({ fetched: 13, new: 2, seen: 0, rejected: 11 });
+  });
+
+  it('sets aside more versions of one id than a page may hold, and counts them', async () => {
+    const { world, process, take } = rig();
+    const versions = Array.from({ length: PAGE_VERSIONS_LIMIT + 3 }, (_, n) => `{"id":"a","n":${n}}`);
+    expect(await take([...versions, '{"id":"b"}'])).toMatchObject({ fresh: PAGE_VERSIONS_LIMIT + 1 });
+    expect(sentItems(world)).toHaveLength(PAGE_VERSIONS_LIMIT + 1);
+    const rejected = rejectedLines(world);
+    expect(rejected.map(({ data }) => data)).toEqual([100, 101, 102].map((n) => ({ id: 'a', n })));
+    expect(rejected[0]).toMatchObject({ reason: 'more than 100 versions of one id on one page' });
+    const { fetched, rejected: count } = process.completeness.counters;
+    expect([fetched, count]).toEqual([versions.length + 1, 3]);
   });
 
   it('keeps the equations whatever a page holds', async () => {

@@ -29,6 +29,17 @@ function rig(sealing: Sealing = testSealing, rows = new MemoryRows()) {
   return { rows, users, told, stored, put, all };
 }
 
+describe('a user id with a lone surrogate', () => {
+  it('is refused, because it would take the row of another user', async () => {
+    const one = rig();
+    const other = userNamed('\ufffd');
+    await one.users.import([other]);
+    const odd = [userNamed('fine'), userNamed('\udfff')];
+    await expect(one.users.import(odd)).rejects.toThrow('userId must be valid Unicode, got "\\udfff"');
+    expect(await one.all()).toEqual([other]);
+  });
+});
+
 describe('the permission to go direct', () => {
   it('is kept, sealed, and absent where it was not given', async () => {
     const one = rig();

@@ -144,6 +144,7 @@ describe('Retry-After', () => {
     ['nothing', undefined, undefined],
     ['a negative number', '-5', undefined],
     ['a word', 'soon', undefined],
+    ['a date without a year', 'Tue, 03 Feb', undefined],
     ['a broken date', 'Tue, 99 Foo 2026 04:05:36 GMT', undefined],
     ['two values', '5, 7', undefined],
   ])('%s', (_name, header, waitMs) => {
