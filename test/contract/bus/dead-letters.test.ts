@@ -14,7 +14,7 @@ vi.setConfig({ testTimeout: 120_000 });
 const QUEUES = Array.from({ length: 6 }, (_, at) => `dead-${at}`);
 /** Duplicate detection is on: a copy under its old id would be swallowed. */
 const ENTITIES: readonly QueueEntity[] = QUEUES.map((name) => ({
-  ...(queueEntity(name) as QueueEntity),
+  ...queueEntity(name),
   duplicateDetectionMs: 600_000,
 }));
 
