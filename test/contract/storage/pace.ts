@@ -23,16 +23,14 @@ export class Pace {
     this.#held = undefined;
   }
 
-  /** One direction of one connection. */
-  stream(): Transform {
-    return new Transform({
-      transform: (chunk: Buffer, _encoding, done) => void this.#send(chunk, done),
-    });
-  }
-
-  async #send(chunk: Buffer, done: TransformCallback): Promise<void> {
-    await this.#pass();
-    done(null, chunk);
+  /** One direction of one connection. What `isLost` when it is through is dropped. */
+  stream(isLost: () => boolean = () => false): Transform {
+    const send = async (chunk: Buffer, done: TransformCallback): Promise<void> => {
+      await this.#pass();
+      if (isLost()) done();
+      else done(null, chunk);
+    };
+    return new Transform({ transform: (chunk: Buffer, _encoding, done) => void send(chunk, done) });
   }
 
   async #pass(): Promise<void> {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import type { Pace } from './pace.ts';
+import { Pace } from './pace.ts';
 
 /** What happens to new and open connections: passed on to a port, accepted and left without an answer, or cut. */
 export type GateTarget = number | 'silent' | 'cut';
@@ -9,10 +9,11 @@ export type GateTarget = number | 'silent' | 'cut';
 export class TcpGate {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  readonly #pace: Pace | undefined;
+  readonly #pace: Pace;
   #target: GateTarget;
+  #isDeaf = false;
 
-  private constructor(server: Server, target: GateTarget, pace: Pace | undefined) {
+  private constructor(server: Server, target: GateTarget, pace: Pace) {
     this.#server = server;
     this.#target = target;
     this.#pace = pace;
@@ -20,7 +21,7 @@ export class TcpGate {
   }
 
   /** `pace`: of everything that goes through. Default: as fast as it can be. */
-  static async open(target: GateTarget, pace?: Pace): Promise<TcpGate> {
+  static async open(target: GateTarget, pace = new Pace()): Promise<TcpGate> {
     const server = createServer();
     const gate = new TcpGate(server, target, pace);
     server.listen(0, '127.0.0.1');
@@ -46,6 +47,16 @@ export class TcpGate {
     }
   }
 
+  /** From now on what is passed on takes so much longer, in each direction. */
+  slowDown(delayMs: number): void {
+    this.#pace.delay(delayMs);
+  }
+
+  /** While deaf, clients' bytes still arrive and what the server answers is lost. */
+  setDeaf(isDeaf: boolean): void {
+    this.#isDeaf = isDeaf;
+  }
+
   async close(): Promise<void> {
     this.turn('cut');
     this.#server.close();
@@ -61,8 +72,8 @@ export class TcpGate {
     } else {
       const server = connect({ host: '127.0.0.1', port: this.#target });
       this.#keep(server);
-      if (this.#pace === undefined) client.pipe(server).pipe(client);
-      else client.pipe(this.#pace.stream()).pipe(server).pipe(this.#pace.stream()).pipe(client);
+      client.pipe(this.#pace.stream()).pipe(server);
+      server.pipe(this.#pace.stream(() => this.#isDeaf)).pipe(client);
       client.once('close', () => server.destroy());
       server.once('close', () => client.destroy());
     }
