@@ -12,6 +12,7 @@ import { shareFence } from '../../../runtime/adapters/shared-fence.ts';
 import { openSqliteLedger } from '../../../runtime/adapters/sqlite-ledger.ts';
 import { sha256Digest, systemClock, systemRandom } from '../../../runtime/adapters/system.ts';
 import { openUndiciUpstream } from '../../../runtime/adapters/undici-upstream.ts';
+import type { User } from '../../../runtime/core/miner.ts';
 import { entitiesOf } from '../../../runtime/core/route.ts';
 import { equationsOf } from '../../../runtime/engine/completeness.ts';
 import { Pipeline } from '../../../runtime/engine/pipeline.ts';
@@ -25,15 +26,17 @@ import { testSealing } from '../../fakes/test-sealing.ts';
 import { BrokerProcess } from '../bus/broker-process.ts';
 import { TcpGate } from '../storage/tcp-gate.ts';
 
-const USERS = ['u0', 'u1', 'u2', 'u3'].map((userId) => userNamed(userId));
-const ITEMS_PER_USER = 60;
+const USERS_COUNT = 4;
 const PAGE_ITEMS = 10;
 
-/** Pages of one firing. */
-export const PAGES = (USERS.length * ITEMS_PER_USER) / PAGE_ITEMS;
+/** Items of one user when a rig does not say. */
+const ITEMS_PER_USER = 60;
+
+/** Items of a rig that does not say otherwise. */
+export const ITEMS = USERS_COUNT * ITEMS_PER_USER;
 
 /** Locks of the queues, so short that a test can see them run out. */
-const LOCK_MS = 4000;
+export const LOCK_MS = 4000;
 
 /** A firing that has not ended by then has hung. */
 const DRAIN_LIMIT_MS = 90_000;
@@ -49,6 +52,9 @@ export interface RigOptions {
   readonly storage?: { readonly ledger: Ledger; readonly lake: Lake };
   readonly settings?: Partial<Settings>;
   readonly hasRedis?: boolean;
+  /** Begins the id of every user; for rigs that share a storage account. */
+  readonly userPrefix?: string;
+  readonly itemsPerUser?: number;
 }
 
 /** The engine over real clients and real servers, each behind a gate where a test can spoil the connection. All is closed after the test. */
@@ -61,11 +67,15 @@ export class Rig {
   readonly lake: Lake;
   readonly logged: string[] = [];
   readonly #settings: Settings;
+  readonly #users: readonly User[];
+  readonly #items: number;
   readonly #world: { version: string };
 
   private constructor(
     parts: Pick<Rig, 'broker' | 'busGate' | 'redis' | 'upstream' | 'ledger' | 'lake'> & {
       settings: Settings;
+      users: readonly User[];
+      itemsPerUser: number;
       world: { version: string };
     },
   ) {
@@ -76,6 +86,8 @@ export class Rig {
     this.ledger = parts.ledger;
     this.lake = parts.lake;
     this.#settings = parts.settings;
+    this.#users = parts.users;
+    this.#items = parts.users.length * parts.itemsPerUser;
     this.#world = parts.world;
   }
 
@@ -89,12 +101,13 @@ export class Rig {
     onTestFinished(() => broker.remove());
     const busGate = await openGate(broker.port);
     const redis = options.hasRedis === false ? undefined : await redisBehindGate(join(dir, 'redis'));
+    const itemsPerUser = options.itemsPerUser ?? ITEMS_PER_USER;
     const world = { version: 'A' };
     const upstream = await startUpstream(({ after }) => {
       const from = Number(after ?? 0);
-      const to = Math.min(from + PAGE_ITEMS, ITEMS_PER_USER);
+      const to = Math.min(from + PAGE_ITEMS, itemsPerUser);
       const items = Array.from({ length: to - from }, (_, index) => `{"id":"i${from + index}","v":"${world.version}"}`);
-      return page(items, to < ITEMS_PER_USER ? String(to) : undefined);
+      return page(items, to < itemsPerUser ? String(to) : undefined);
     });
     const storage = options.storage ?? {
       ledger: openSqliteLedger({ file: join(dir, 'ledger.db') }),
@@ -103,6 +116,8 @@ export class Rig {
     onTestFinished(() => storage.ledger.close());
     const read = readSettings('home', []);
     if (!read.ok) throw new Error(read.errors.join('\n'));
+    const prefix = options.userPrefix ?? 'u';
+    const users = Array.from({ length: USERS_COUNT }, (_, index) => userNamed(`${prefix}${index}`));
     const settings = {
       ...read.settings,
       userCallsPerSecond: 8,
@@ -110,7 +125,7 @@ export class Rig {
       upstreamCallsPerSecond: 1000,
       ...options.settings,
     };
-    return new Rig({ ...{ broker, busGate, redis, upstream, settings, world }, ...storage });
+    return new Rig({ ...{ broker, busGate, redis, upstream, settings, users, itemsPerUser, world }, ...storage });
   }
 
   /** Another process over the same services. `redisUrl`: default through the gate. */
@@ -164,7 +179,7 @@ export class Rig {
 
   /** Imports the users and starts to work. */
   async begin(pipeline: Pipeline): Promise<void> {
-    await pipeline.users.import(USERS);
+    await pipeline.users.import(this.#users);
     pipeline.startIngest();
     pipeline.startMining();
   }
@@ -174,8 +189,8 @@ export class Rig {
     this.#world.version = version;
     const before = this.upstream.calls.length;
     const signal = new AbortController().signal;
-    await pipeline.fire(() => USERS, USERS.length, signal);
-    const trouble = meanwhile === undefined ? undefined : this.#afterCalls(before + USERS.length, meanwhile);
+    await pipeline.fire(() => this.#users, USERS_COUNT, signal);
+    const trouble = meanwhile === undefined ? undefined : this.#afterCalls(before + USERS_COUNT, meanwhile);
     await this.drained(pipeline);
     await trouble;
     await this.drained(pipeline);
@@ -209,6 +224,7 @@ export class Rig {
           observedAt: string;
           data: { v: string };
         };
+        if (!this.#users.some(({ userId }) => userId === row.userId)) continue;
         const version = row.late ? row.data.v.toLowerCase() : row.data.v;
         rows.push({ key: `${row.userId}/${row.id}`, at: row.observedAt, version });
       }
@@ -224,7 +240,7 @@ export class Rig {
   async expectVersions(expected: string): Promise<void> {
     const versions = await this.versions();
     const wrong = [...versions].filter(([, text]) => text !== expected);
-    expect({ items: versions.size, wrong }).toEqual({ items: USERS.length * ITEMS_PER_USER, wrong: [] });
+    expect({ items: versions.size, wrong }).toEqual({ items: this.#items, wrong: [] });
   }
 
   /** What the pipeline counted adds up, each number counted at its own place. */

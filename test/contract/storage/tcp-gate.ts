@@ -47,7 +47,12 @@ export class TcpGate {
     }
   }
 
-  /** From now on what is passed on takes so much longer, in each direction. */
+  /** Sends what comes from now on to `target`, and leaves what is open as it is. */
+  lead(target: GateTarget): void {
+    this.#target = target;
+  }
+
+  /** From now on what is passed on takes so much longer, in each direction; 0 = as fast as it can be. */
   slowDown(delayMs: number): void {
     this.#pace.delay(delayMs);
   }
