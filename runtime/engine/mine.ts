@@ -23,6 +23,7 @@ import type { Brakes } from './brakes.ts';
 import type { Entry, Limits, Permit } from './limits.ts';
 import { type MarkerSenderDeps, sendMarkers } from './marker-sender.ts';
 import type { MassFaults } from './mass-faults.ts';
+import { messageClock } from './message-clock.ts';
 import { originOf, postpone, putBack } from './postpone.ts';
 import type { Progress } from './progress.ts';
 import type { Runs, StoredRun } from './runs.ts';
@@ -75,7 +76,8 @@ class RunMoved extends Error {}
  * Mines one slice of a run: page by page until the list, the slice or the user's luck ends.
  * @throws when a service is away; the message then comes again and the run goes on from its page checkpoint.
  */
-export async function mine(deps: MineDeps, message: IncomingMessage, lock: AbortSignal): Promise<Handled> {
+export async function mine(host: MineDeps, message: IncomingMessage, lock: AbortSignal): Promise<Handled> {
+  const deps = { ...host, clock: messageClock(host.clock, message) };
   const decoded = decodeMarkerMessage(new TextDecoder().decode(message.body));
   if (decoded.kind === 'newer') return postpone(deps, message, { code: 'schema-newer' });
   if (decoded.kind === 'malformed') {
@@ -83,7 +85,9 @@ export async function mine(deps: MineDeps, message: IncomingMessage, lock: Abort
   }
   const brake = await deps.brakes.on(deps.miner);
   if (brake !== undefined) {
-    return putBack(deps, message, { notBeforeMs: deps.brakes.lookAgainAtMs(brake, deps.settings.brakeLookMs) });
+    const behindMs = deps.clock.now() - host.clock.now();
+    const lookAgainAtMs = deps.brakes.lookAgainAtMs(brake, deps.settings.brakeLookMs);
+    return putBack(deps, message, { notBeforeMs: lookAgainAtMs + behindMs });
   }
   const marker = decoded.message;
   const [stored] = await deps.runs.read(deps.miner.name, [marker.userId]);

@@ -43,6 +43,7 @@ import { Redriver } from './redrive.ts';
 import { Runs } from './runs.ts';
 import { fire, type FiringCount, type ScheduleDeps } from './schedule.ts';
 import { setAsidePoisoned } from './set-aside.ts';
+import { steadyClock } from './steady-clock.ts';
 import { Users } from './users.ts';
 
 /** The ports of a pipeline. */
@@ -130,7 +131,7 @@ export class Pipeline {
     });
     this.#clients = new ClientPool({ clock, upstream: deps.upstream, log }, { idleMs: settings.clientIdleMs });
     this.#limits = new Limits(
-      { clock, random: deps.random, budgets: openBudgets(deps, settings) },
+      { clock, random: deps.random, budgets: openBudgets({ ...deps, clock: steadyClock(clock) }, settings) },
       {
         concurrency: settings.upstreamConcurrency,
         rateLimitWaitMs: settings.rateLimitWaitMs,

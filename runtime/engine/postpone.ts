@@ -1,4 +1,5 @@
 import type { PostponedCode } from '../core/faults.ts';
+import { messageClock } from './message-clock.ts';
 import type { Bus, Clock, Handled, IncomingMessage, OutgoingMessage, Random } from '../ports.ts';
 
 /** What putting a message back for later needs. */
@@ -33,7 +34,7 @@ export async function postpone(
 ): Promise<Handled> {
   return putBack(deps, message, {
     properties: { [POSTPONED]: timesPostponed(message) + 1, [POSTPONED_FOR]: why.code },
-    notBeforeMs: deps.clock.now() + (why.waitMs ?? NEWER_WAIT_MS),
+    notBeforeMs: messageClock(deps.clock, message).now() + (why.waitMs ?? NEWER_WAIT_MS),
   });
 }
 

@@ -19,6 +19,7 @@ import { mine, type MineDeps, type MineSettings } from '../../runtime/engine/min
 import { Progress } from '../../runtime/engine/progress.ts';
 import { Runs } from '../../runtime/engine/runs.ts';
 import { fire, type FiringCount, revive, type ScheduleDeps } from '../../runtime/engine/schedule.ts';
+import { steadyClock } from '../../runtime/engine/steady-clock.ts';
 import { Users } from '../../runtime/engine/users.ts';
 import type { Clock, Handled, Meter, Random, Upstream } from '../../runtime/ports.ts';
 import { graph } from '../../runtime/upstreams/graph.ts';
@@ -142,7 +143,7 @@ export class EngineProcess {
       ...{ concurrency: 64, rateLimitWaitMs: 1000, callTimeoutMs: 1000, breakerOpenMs: 500 },
       ...options.limits,
     };
-    const budgets = new LocalBudgets({ clock, seat: 0 }, limits);
+    const budgets = new LocalBudgets({ clock: steadyClock(clock), seat: 0 }, limits);
     this.limits = new Limits({ clock, random, budgets }, limits);
     this.progress = new Progress([this.miner.name]);
     this.runs = new Runs({ rows: ledger.runs, digest: sha256Digest });
