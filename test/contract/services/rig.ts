@@ -13,11 +13,12 @@ import { openSqliteLedger } from '../../../runtime/adapters/sqlite-ledger.ts';
 import { sha256Digest, systemClock, systemRandom } from '../../../runtime/adapters/system.ts';
 import { openUndiciUpstream } from '../../../runtime/adapters/undici-upstream.ts';
 import type { User } from '../../../runtime/core/miner.ts';
-import { entitiesOf } from '../../../runtime/core/route.ts';
+import { entitiesOf, INGESTION_QUEUE, routeOf } from '../../../runtime/core/route.ts';
 import { equationsOf } from '../../../runtime/engine/completeness.ts';
 import { Pipeline } from '../../../runtime/engine/pipeline.ts';
+import { Runs } from '../../../runtime/engine/runs.ts';
 import { startRedis } from '../../../runtime/local/redis.ts';
-import type { Cache, Lake, Ledger } from '../../../runtime/ports.ts';
+import type { Cache, Depth, Lake, Ledger } from '../../../runtime/ports.ts';
 import { readSettings, type Settings } from '../../../runtime/settings.ts';
 import { graph } from '../../../runtime/upstreams/graph.ts';
 import { page, startUpstream, type ScriptedUpstream } from '../../e2e/scripted-upstream.ts';
@@ -128,8 +129,8 @@ export class Rig {
     return new Rig({ ...{ broker, busGate, redis, upstream, settings, users, itemsPerUser, world }, ...storage });
   }
 
-  /** Another process over the same services. `redisUrl`: default through the gate. */
-  open(redisUrl?: string): Pipeline {
+  /** Another process over the same services. `code`: the pipeline of another version. `redisUrl`: default through the gate. */
+  open(options: { readonly redisUrl?: string; readonly code?: typeof Pipeline } = {}): Pipeline {
     const connectionString = this.broker.connectionString.replace(/:\d+;/, `:${this.busGate.port};`);
     const connect = { connectionString };
     const bus = openServiceBus({
@@ -137,12 +138,12 @@ export class Rig {
       onEvent: ({ kind, reason }) => this.logged.push(`bus ${kind} ${reason ?? ''}`),
     });
     const upstream = openUndiciUpstream({ connections: 16 });
-    const tiers = this.#tiers(redisUrl);
+    const tiers = this.#tiers(options.redisUrl);
     const log = {
       info: (message: string): void => void this.logged.push(message),
       warn: (message: string, fields = {}): void => void this.logged.push(`${message} ${JSON.stringify(fields)}`),
     };
-    const pipeline = new Pipeline(
+    const pipeline = new (options.code ?? Pipeline)(
       {
         ...{ bus, upstream, tiers, log, ledger: this.ledger, lake: this.lake },
         ...{ clock: systemClock, random: systemRandom, digest: sha256Digest, compression: brotli },
@@ -209,6 +210,28 @@ export class Rig {
       await pipeline.tick().catch(() => undefined);
       await delay(50);
     }
+  }
+
+  /** What a firing by `pipeline` leaves in the queues; nobody is waited for. */
+  async fireOnly(pipeline: Pipeline, version: string): Promise<void> {
+    this.#world.version = version;
+    await pipeline.fire(() => this.#users, USERS_COUNT, new AbortController().signal);
+  }
+
+  /** Everything is done, whoever did it: the queues are empty and no run is live. */
+  async isIdle(): Promise<boolean> {
+    for (const queue of [routeOf(MINER).miningQueue, INGESTION_QUEUE]) {
+      const { active, scheduled } = await this.depth(queue);
+      if (active + scheduled > 0) return false;
+    }
+    for await (const { run } of new Runs({ rows: this.ledger.runs, digest: sha256Digest }).scan(MINER.name)) {
+      if (run.state === 'live') return false;
+    }
+    return true;
+  }
+
+  async depth(queue: string): Promise<Depth> {
+    return openServiceBusDepths({ connect: { connectionString: this.broker.connectionString } }).depth(queue);
   }
 
   /** Versions of every item in the order of their observation: one text per item, late ones in lower case. */
