@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { isRedisHere } from '../fakes/servers.ts';
 import { adit, emptyFolder, lastJson, startAdit, until } from './adit.ts';
@@ -126,6 +128,52 @@ describe.runIf(isRedisHere())('a Redis that is out of reach while an item change
       expect(ended.code, ended.stderr).toBe(0);
       expect(ended.counts).toMatchObject({ new: 1, lake: 1 });
     }
+  });
+});
+
+describe.runIf(isRedisHere())('a Redis that a person has set up', () => {
+  const mineWith = async (url: string, state: string) => {
+    const upstream = await startUpstream(listOf(ITEMS, 40));
+    const ended = await mineOnce({ upstream, state, users: USERS, env: { REDIS_URL: url } });
+    expect(ended.code, ended.stderr).toBe(0);
+    expect(ended.counts).toMatchObject({ new: USERS.length * ITEMS.length, lake: USERS.length * ITEMS.length });
+    const log = await readFile(join(state, 'adit.log'), 'utf8');
+    return log.split('\n').filter((line) => line.includes('maxmemory-policy'));
+  };
+
+  it('with another eviction policy is named once in the log, with what to do; every key that we leave ends by itself', async () => {
+    const dir = await emptyFolder();
+    const port = await freePort();
+    await startRedis(port, dir);
+    const advice = await mineWith(`redis://127.0.0.1:${port}`, join(dir, 'state'));
+    expect(advice).toHaveLength(1);
+    expect(JSON.parse(advice[0] ?? '')).toMatchObject({
+      policy: 'noeviction',
+      next: expect.stringContaining('CONFIG SET') as string,
+    });
+
+    const redis = new Redis(port, '127.0.0.1');
+    onTestFinished(() => redis.disconnect());
+    const ttls: number[] = [];
+    for await (const keys of redis.scanStream({ count: 500 })) {
+      ttls.push(...(await Promise.all((keys as string[]).map((key) => redis.pttl(key)))));
+    }
+    expect(ttls.length).toBeGreaterThanOrEqual(USERS.length * ITEMS.length);
+    expect(ttls.filter((ttl) => ttl < 0)).toEqual([]);
+
+    await redis.config('SET', 'maxmemory-policy', 'volatile-lru');
+    expect(await mineWith(`redis://127.0.0.1:${port}`, join(dir, 'other'))).toEqual([]);
+  });
+
+  it('that forbids INFO and CONFIG is used all the same', async () => {
+    const dir = await emptyFolder();
+    const port = await freePort();
+    await startRedis(port, dir);
+    const admin = new Redis(port, '127.0.0.1');
+    onTestFinished(() => admin.disconnect());
+    await admin.acl('SETUSER', 'miner', 'on', '>hush', '~*', '+@all', '-info', '-config');
+    expect(await mineWith(`redis://miner:hush@127.0.0.1:${port}`, join(dir, 'state'))).toEqual([]);
+    expect(await admin.dbsize()).toBeGreaterThanOrEqual(USERS.length * ITEMS.length);
   });
 });
 

@@ -181,8 +181,13 @@ export class Store {
 
   /** Empties the write-ahead log into the file and closes. */
   close(): void {
-    this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-    this.#db.close();
+    try {
+      this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    } catch {
+      // No space for it: the log stays and is read with the next start.
+    } finally {
+      this.#db.close();
+    }
   }
 
   #run(sql: string, ...values: SQLInputValue[]): void {

@@ -12,7 +12,7 @@ vi.setConfig({ testTimeout: 90_000 });
 /** Locks of 2 s in queues whose name says so, so that their renewal can be seen. */
 const ENTITIES = [
   ...Array.from({ length: 12 }, (_, index) => queueEntity(`queue-${index}`)),
-  ...Array.from({ length: 2 }, (_, index) => queueEntity(`short-lock-${index}`, 2000)),
+  ...Array.from({ length: 3 }, (_, index) => queueEntity(`short-lock-${index}`, 2000)),
 ];
 
 let bed: BusBed;
@@ -50,6 +50,26 @@ describe('faults of the Service Bus client', () => {
     const consumer = bus.consume('short-lock-0', { concurrency: 2, onError: seen.onError }, async (message, lock) => {
       lock.addEventListener('abort', () => lost.push(lock.reason));
       await delay(5500);
+      return seen.add(textOf(message));
+    });
+    await seen.waitForSettled(2);
+    await consumer.stop(5000);
+    expect([[...seen.handled.values()], lost, seen.errors]).toEqual([[1, 1], [], []]);
+  });
+
+  it('C2: renews locks on time when the clock is set back or forward meanwhile', async () => {
+    let skewMs = 0;
+    const clock = { ...systemClock, now: () => Date.now() + skewMs };
+    const bus = bed.open({ lockDurationMs: 2000, clock });
+    const seen = new Seen();
+    await bus.send('short-lock-2', [outgoing('a'), outgoing('b')]);
+    const lost: unknown[] = [];
+    const consumer = bus.consume('short-lock-2', { concurrency: 2, onError: seen.onError }, async (message, lock) => {
+      lock.addEventListener('abort', () => lost.push(lock.reason));
+      skewMs = -3_600_000;
+      await delay(4000);
+      skewMs = 86_400_000;
+      await delay(2500);
       return seen.add(textOf(message));
     });
     await seen.waitForSettled(2);

@@ -165,6 +165,24 @@ describe.runIf(isRedisHere())('a pipeline whose Redis', () => {
     await expectHits(new Redis(other === undefined ? (rig.redis?.url ?? '') : await other), rig, pipeline);
   });
 
+  it('knows no such password as we have is done without, and used once it does', async () => {
+    const rig = await Rig.start();
+    const admin = new Redis(rig.redis?.url ?? '');
+    onTestFinished(() => admin.disconnect());
+    await admin.acl('SETUSER', 'miner', 'on', '>right', '~*', '+@all');
+    const pipeline = rig.open({ redisUrl: `redis://miner:later@127.0.0.1:${rig.redis?.gate.port}` });
+    await rig.begin(pipeline);
+    await rig.fire(pipeline, 'A');
+    expect(rig.logged.join('\n')).toMatch(/WRONGPASS/);
+    expect(rig.logged.join('\n')).not.toMatch(/redis up|later/);
+    await admin.acl('SETUSER', 'miner', '>later');
+    await vi.waitFor(() => expect(rig.logged.join('\n')).toMatch(/redis up/), 20_000);
+    await rig.fire(pipeline, 'B');
+    await rig.expectVersions('AB');
+    await rig.expectComplete(pipeline);
+    await expectHits(new Redis(rig.redis?.url ?? ''), rig, pipeline, 'B');
+  });
+
   it('fails over to a replica that had not got the newest writes is not believed', async () => {
     // Nothing times out here: a write that fails would raise the fence by itself.
     const rig = await Rig.start({ settings: { cacheTimeoutMs: 10_000 } });
@@ -192,11 +210,11 @@ describe.runIf(isRedisHere())('a pipeline whose Redis', () => {
 });
 
 /** A firing over unchanged lists is answered by Redis alone, and every key of it ends by itself. */
-async function expectHits(redis: Redis, rig: Rig, pipeline: ReturnType<Rig['open']>): Promise<void> {
+async function expectHits(redis: Redis, rig: Rig, pipeline: ReturnType<Rig['open']>, version = 'A'): Promise<void> {
   try {
     const hits = async (): Promise<number> => Number(/keyspace_hits:(\d+)/.exec(await redis.info('stats'))?.[1]);
     const before = await hits();
-    await rig.fire(pipeline, 'A');
+    await rig.fire(pipeline, version);
     expect((await hits()) - before).toBeGreaterThanOrEqual(ITEMS);
     const keys = await redis.keys('*');
     const ttls = await Promise.all(keys.map((key) => redis.pttl(key)));

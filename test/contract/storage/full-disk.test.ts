@@ -11,6 +11,7 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 90_000 });
 const run = promisify(execFile);
 
 const WRITER = join(import.meta.dirname, 'full-disk-writer.ts');
+const BROKER = join(import.meta.dirname, '../broker/full-disk-broker.ts');
 
 /** Runs a command with a file system of 4 MB mounted on a folder, seen by nobody else. Linux, where users may make namespaces. */
 const NAMESPACE = ['--user', '--map-root-user', '--mount', 'sh', '-c'];
@@ -39,4 +40,11 @@ describe.runIf(canMount)('a full disk', () => {
       expect(seen).toEqual({ lost: 0, code: 'DISK_FULL', isRefusedThere: false, leftOvers: 0, isThereLater: true });
     },
   );
+
+  it('ends the broker, which keeps what it acknowledged and goes on when there is space; a log that cannot be written ends nobody', async () => {
+    const { stdout } = await run('unshare', [...NAMESPACE, MOUNT, dir, process.execPath, BROKER, dir]);
+    const { count, ...seen } = JSON.parse(stdout) as { count: number };
+    expect(count).toBeGreaterThan(10);
+    expect(seen).toEqual({ lost: 0, failure: 'JOURNAL' });
+  });
 });

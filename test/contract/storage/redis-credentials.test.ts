@@ -115,6 +115,28 @@ describe.runIf(isRedisHere())('a Redis that is entered with credentials that exp
     expect(states).toEqual(['up']);
   });
 
+  it('renews a password of 20 s twice, on one connection, while commands are under way: not one fails', async () => {
+    issuer.lifetimeMs = 20_000;
+    open();
+    await cache.getMany(['a']);
+    const [first] = await connections();
+    const failed: unknown[] = [];
+    let commands = 0;
+    const worker = async (name: string): Promise<void> => {
+      for (; issuer.issued.length < 4; commands += 2) {
+        await cache.setMany([[name, '1']], LONG_MS).catch((error: unknown) => failed.push(error));
+        await cache.getMany([name]).catch((error: unknown) => failed.push(error));
+        await wait(2);
+      }
+    };
+    await Promise.all(Array.from({ length: 8 }, (_, index) => worker(`w${index}`)));
+    expect(failed).toEqual([]);
+    expect(await logins()).toBeGreaterThanOrEqual(2);
+    expect(await connections()).toEqual([first]);
+    expect(states).toEqual(['up']);
+    expect(commands).toBeGreaterThan(1000);
+  });
+
   it('begins every new connection with the newest ones', async () => {
     issuer.lifetimeMs = 1000;
     await open().getMany(['a']);

@@ -1,6 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { FENCE_READ_EVERY_MS, shareFence } from '../../../runtime/adapters/shared-fence.ts';
-import type { Cache } from '../../../runtime/ports.ts';
+import type { Cache, DoubtableCache } from '../../../runtime/ports.ts';
 import { MemoryCache } from '../../fakes/memory-cache.ts';
 import { MemoryRows } from '../../fakes/memory-rows.ts';
 import { TestClock } from '../../fakes/test-clock.ts';
@@ -35,7 +35,7 @@ function stage() {
   const rows = new MemoryRows();
   const shared = new MemoryCache(clock);
   let fences = 0;
-  const open = (): { cache: Cache; wire: Away } => {
+  const open = (): { cache: DoubtableCache; wire: Away } => {
     const wire = new Away(shared);
     const newPrefix = (): string => `f${(fences += 1)}:`;
     return { wire, cache: shareFence({ cache: wire, rows, newPrefix, now: () => clock.now() }) };
@@ -74,6 +74,37 @@ describe('a cache that several processes share', () => {
     expect(await two.cache.getMany(['a'])).toEqual([undefined]);
     await two.cache.setMany([['a', '2']], LONG_MS);
     expect(await one.cache.getMany(['a'])).toEqual(['2']);
+  });
+
+  it('answers nothing of before though the clock of the machine was set back', async () => {
+    const rows = new MemoryRows();
+    const shared = new MemoryCache(new TestClock());
+    let fences = 0;
+    const open = (): ReturnType<typeof shareFence> =>
+      shareFence({ cache: shared, rows, newPrefix: () => `f${(fences += 1)}:` });
+    const [one, two] = [open(), open()];
+    await one.setMany([['a', '1']], LONG_MS);
+    expect(await two.getMany(['a'])).toEqual(['1']);
+    one.doubt();
+    await one.setMany([['a', '2']], LONG_MS);
+    const time = [
+      vi.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000),
+      vi.spyOn(performance, 'now').mockReturnValue(performance.now() + FENCE_READ_EVERY_MS),
+    ];
+    try {
+      expect(await two.getMany(['a'])).toEqual(['2']);
+    } finally {
+      for (const spy of time) spy.mockRestore();
+    }
+  });
+
+  it('answers nothing of before once it is doubted', async () => {
+    const { clock, one, two } = stage();
+    await one.cache.setMany([['a', '1']], LONG_MS);
+    one.cache.doubt();
+    expect(await one.cache.getMany(['a'])).toEqual([undefined]);
+    await clock.advance(FENCE_READ_EVERY_MS);
+    expect(await two.cache.getMany(['a'])).toEqual([undefined]);
   });
 
   it('raises one more fence for a failure that comes while one is being raised', async () => {
