@@ -16,6 +16,7 @@ export class RedisUnderFire {
   readonly port: number;
   readonly #isDisturbed: boolean;
   #server: ChildProcess | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(variables: Readonly<Record<string, string>>, port: number, isDisturbed: boolean) {
     this.variables = variables;
@@ -35,17 +36,29 @@ export class RedisUnderFire {
     return redis;
   }
 
-  /** Kills the server after `afterMs` and starts it, empty, as much later. False: it is left alone. */
+  /**
+   * Kills the server after `afterMs` and starts it, empty, as much later. In turn when it is asked for twice. False: it is left
+   * alone.
+   */
   async disturb(afterMs: number): Promise<boolean> {
     if (this.#server === undefined || !this.#isDisturbed) return false;
-    await sleep(afterMs);
-    await this.stop();
-    await sleep(afterMs);
-    await this.#up();
+    const disturbed = this.#turn.then(async () => {
+      await sleep(afterMs);
+      await this.#down();
+      await sleep(afterMs);
+      await this.#up();
+    });
+    this.#turn = disturbed.catch(() => undefined);
+    await disturbed;
     return true;
   }
 
   async stop(): Promise<void> {
+    await this.#turn;
+    await this.#down();
+  }
+
+  async #down(): Promise<void> {
     if (this.#server === undefined) return;
     const ended = once(this.#server, 'exit');
     this.#server.kill('SIGKILL');

@@ -128,8 +128,14 @@ export async function finish(args: readonly string[], variables: Readonly<Record
 }
 
 /** Lines of a command of `npm run adit`. @throws Error when it fails */
-export async function* aditLines(args: readonly string[]): AsyncIterable<string> {
-  const child = spawn(process.execPath, [LAUNCH, 'adit', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+export async function* aditLines(
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): AsyncIterable<string> {
+  const child = spawn(process.execPath, [LAUNCH, 'adit', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...variables },
+  });
   const ended = once(child, 'close');
   yield* createInterface({ input: child.stdout });
   const [exitCode] = (await ended) as [number | null];

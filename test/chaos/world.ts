@@ -2,7 +2,7 @@
  * Longest life of a victim after its first page: in phases that begin or end, so that a slow machine hits the same places as a fast
  * one, and in ms for a victim that has nothing to do.
  */
-export const LIFE_LIMIT_PHASES = 700;
+export const LIFE_LIMIT_PHASES = 1500;
 export const LIFE_LIMIT_MS = 15_000;
 
 /** Longest wait before a server beside the victims is killed, and before it comes back, in ms. */
