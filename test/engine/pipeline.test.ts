@@ -1,10 +1,11 @@
 import { describe, expect, it, vi } from 'vitest';
 import { INGESTION_QUEUE, routeOf } from '../../runtime/core/route.ts';
+import { equationsOf } from '../../runtime/engine/completeness.ts';
 import type { Pipeline } from '../../runtime/engine/pipeline.ts';
 import type { IncomingMessage } from '../../runtime/ports.ts';
 import { AutoClock } from '../fakes/auto-clock.ts';
 import { lakeIds, NEVER_LOST, userNamed } from '../fakes/engine-rig.ts';
-import { failure, serveLists } from '../fakes/scripted-upstream.ts';
+import { failure, type Script, serveLists } from '../fakes/scripted-upstream.ts';
 import { TestClock } from '../fakes/test-clock.ts';
 import { CHATS, FANS, pipelineRig, type PipelineRig } from './pipeline-rig.ts';
 
@@ -88,6 +89,85 @@ describe('a process of a fleet', () => {
     expect(rig.logged.filter((line) => line.startsWith('mass-gone'))).toEqual([]);
     await rig.bus.close();
   });
+});
+
+describe('processes that share their work', () => {
+  it('each notice the runs that the other has ended, and find every number adding up', async () => {
+    const clock = new AutoClock();
+    const rig = pipelineRig({ clock, script: LISTS });
+    const [firing, mining, ingesting] = [rig.open(), rig.open(), rig.open()];
+    for (const pipeline of [firing, mining, ingesting]) pipeline.shareWork();
+    await firing.users.import(USERS);
+    await firing.fire(() => USERS, USERS.length, NEVER_LOST);
+    await mining.fire(() => USERS, USERS.length, NEVER_LOST);
+    mining.startMining();
+    ingesting.startIngest();
+    await emptied(rig, queueOf(CHATS), INGESTION_QUEUE);
+    // An endless process never asks whether all is drained: its monitor alone must let go of what was ingested elsewhere.
+    await mining.tick();
+    expect(mining.completeness.unsettled()).toBe(0);
+    for (const pipeline of [firing, mining, ingesting]) {
+      expect(await ended(pipeline, clock)).toBe('drained');
+      await pipeline.completeness.audit();
+      expect(equationsOf(pipeline.completeness.counters).filter(({ holds }) => !holds)).toEqual([]);
+    }
+    expect(firing.progress.miners.get('chats')).toMatchObject({ users: 2, usersDone: 2, pages: 0 });
+    expect(mining.completeness.counters).toMatchObject({ new: 4, sent: 4, settled: 4, recovered: 0, lake: 4 });
+    expect(ingesting.completeness.counters).toMatchObject({ new: 0, sent: 0, settled: 4, recovered: 4, lake: 4 });
+    for (const pipeline of [mining, ingesting]) await pipeline.stop(0);
+    await rig.bus.close();
+  });
+
+  it('do not call it drained while a page of a run that another one has ended is under way here', async () => {
+    const held = Promise.withResolvers<void>();
+    const script: Script = async (...parameters) => {
+      await held.promise;
+      return LISTS(...parameters);
+    };
+    const clock = new AutoClock();
+    const rig = pipelineRig({ clock, script });
+    const [slow, fast] = [rig.open(), pipelineRig({ clock, script: LISTS }, rig).open()];
+    for (const pipeline of [slow, fast]) pipeline.shareWork();
+    await slow.users.import(USERS);
+    await slow.fireMiner('chats', USERS, NEVER_LOST);
+    const messages = rig.bus.messages(queueOf(CHATS));
+    slow.startMining();
+    await vi.waitFor(() => expect(rig.upstream.calls).toHaveLength(2));
+    // The locks of the slow one were lost: the same messages are handled once more.
+    for (const message of messages) {
+      const again = {
+        ...message,
+        deliveryCount: 1,
+        enqueuedAtMs: clock.now(),
+        subject: undefined,
+        sessionId: undefined,
+      };
+      await fast.handlerOf(queueOf(CHATS))(again, NEVER_LOST);
+    }
+    fast.startIngest();
+    await emptied(rig, INGESTION_QUEUE);
+    for (let look = 0; look < 5; look += 1) {
+      await clock.sleep(1000);
+      await slow.tick();
+    }
+    expect(slow.progress.openRuns()).toBe(0);
+    expect(await slow.state()).toBe('working');
+    held.resolve();
+    await vi.waitFor(async () => expect(await slow.state()).toBe('drained'));
+    for (const pipeline of [slow, fast]) await pipeline.stop(0);
+    await rig.bus.close();
+  });
+
+  /** The last word of a process whose monitor looks now and then. */
+  async function ended(pipeline: Pipeline, clock: AutoClock): Promise<string> {
+    for (let look = 0; look < 10; look += 1) {
+      await pipeline.tick();
+      const state = await pipeline.state();
+      if (state !== 'working') return state;
+      await clock.sleep(1000);
+    }
+    return 'working';
+  }
 });
 
 describe('a firing', () => {

@@ -108,6 +108,7 @@ async function soak(world: World): Promise<boolean> {
     end.abort();
     miner.kill();
   }
+  await writeFile(join(dir, 'samples.ndjson'), miner.samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
   return report(world, miner, figuresOf(miner.samples, memory, lengthMs * WARM_UP_SHARE));
 }
 

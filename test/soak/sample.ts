@@ -5,6 +5,8 @@ export interface Sample {
   /** After a full collection of garbage. */
   readonly heapBytes: number;
   readonly rssBytes: number;
+  /** What V8 has reserved for its heap. */
+  readonly heapTotalBytes: number;
   readonly externalBytes: number;
   /** Open sockets, idle ones and those to child processes among them. */
   readonly sockets: number;

@@ -27,7 +27,7 @@ subscribe('undici:request:create', () => {
 
 function look(): void {
   collect?.();
-  const { heapUsed, rss, external } = process.memoryUsage();
+  const { heapUsed, heapTotal, rss, external } = process.memoryUsage();
   const resources = process.getActiveResourcesInfo();
   const count = (...names: readonly string[]): number => resources.filter((name) => names.includes(name)).length;
   const links = descriptors();
@@ -35,6 +35,7 @@ function look(): void {
     atMs: Math.round(performance.now()),
     heapBytes: heapUsed,
     rssBytes: rss,
+    heapTotalBytes: heapTotal,
     externalBytes: external,
     // Idle sockets of the HTTP client are no reason to live, so that Node does not list them; the system does.
     sockets: links?.filter((link) => link.startsWith('socket:')).length ?? count('TCPSocketWrap', 'TLSWrap'),

@@ -60,6 +60,47 @@ describe('state folder', () => {
     for (const { value } of winners) await value.close();
   });
 
+  it('is shared by those who say so, and by nobody else meanwhile', async () => {
+    const members = await Promise.all([1, 2, 3].map(() => openStateFolder(dir, { isShared: true })));
+    await expectCode(openStateFolder(dir), 'STATE_IN_USE');
+    await expect(openStateFolder(dir)).rejects.toThrow('join them by setting ADIT_SERVICE_BUS_CONNECTION_STRING');
+    for (const member of members) await member.close();
+    const alone = await openStateFolder(dir);
+    await expectCode(openStateFolder(dir, { isShared: true }), 'STATE_IN_USE');
+    await expect(openStateFolder(dir, { isShared: true })).rejects.toThrow(
+      /for itself.*ADIT_SERVICE_BUS_CONNECTION_STRING/,
+    );
+    await alone.close();
+    await (await openStateFolder(dir, { isShared: true })).close();
+  });
+
+  it('is shared with other processes, and free for one alone when they were killed', async () => {
+    const holder = spawn(process.execPath, [HOLDER, dir, 'shared'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const closed = once(holder, 'close');
+    await once(holder.stdout, 'data');
+    const member = await openStateFolder(dir, { isShared: true });
+    await member.close();
+    await expectCode(openStateFolder(dir), 'STATE_IN_USE');
+    holder.kill('SIGKILL');
+    await closed;
+    await (await openStateFolder(dir)).close();
+  });
+
+  it('lets one member after the other make what they share', async () => {
+    const members = await Promise.all([1, 2, 3].map(() => openStateFolder(dir, { isShared: true })));
+    let inside = 0;
+    let most = 0;
+    const turn = async (): Promise<void> => {
+      inside += 1;
+      most = Math.max(most, inside);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      inside -= 1;
+    };
+    await Promise.all(members.map((member) => member.exclusively(turn)));
+    expect(most).toBe(1);
+    for (const member of members) await member.close();
+  });
+
   it('refuses the state of a newer program, and releases the folder', async () => {
     await mkdir(dir, { recursive: true });
     await writeFile(join(dir, 'version.json'), '{"stateVersion":2}');
