@@ -3,7 +3,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 import { CountReporter } from './count-reporter.ts';
 
 /** Folders with needs of their own. Every other test file below test/ is a unit test, so that none is forgotten. */
-const APART = ['architecture', 'contract', 'sim', 'e2e', 'chaos', 'engine-level'];
+const APART = ['architecture', 'contract', 'sim', 'e2e', 'chaos', 'soak', 'engine-level'];
 
 /** Servers of one test file compete with those of the next: more workers than this make them slow, not fast. */
 const SERVER_WORKERS = 2;
@@ -55,7 +55,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'e2e',
-          include: [filesIn('e2e'), filesIn('chaos')],
+          include: [filesIn('e2e'), filesIn('chaos'), filesIn('soak')],
           testTimeout: 180_000,
           hookTimeout: 180_000,
           maxWorkers: 1,

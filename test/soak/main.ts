@@ -21,9 +21,9 @@ import { type Figure, figuresOf, tableOf } from './verdict.ts';
 /** Share of the run in which caches fill and nothing is judged. */
 const WARM_UP_SHARE = 0.4;
 
-/** Samples in one run, if they are not nearer to each other than the least time. */
-const SAMPLES = 240;
+/** Time between two samples, in ms: several in the rest between two firings. Of long runs, so many samples are enough. */
 const SAMPLE_MIN_MS = 1000;
+const SAMPLES_LIMIT = 1500;
 
 /** New work for the miners, in ms; shorter than the time between two firings, so that every firing finds some. */
 const EPOCH_EVERY_MS = 4000;
@@ -31,9 +31,6 @@ const EPOCH_EVERY_MS = 4000;
 /** Users move to other proxies, in ms, and names under which a proxy is known, one agent each. */
 const REIMPORT_EVERY_MS = 10_000;
 const PROXY_NAMES = 12;
-
-/** What the leak keeps of each call. */
-const LEAK_BYTES = 1024;
 
 /**
  * Edits, new and deleted items, so that lists keep their length; limits, bursts of failures, and calls that take longer than the
@@ -81,12 +78,12 @@ async function main(): Promise<number> {
 async function soak(world: World): Promise<boolean> {
   const { options, simulator, broker, redis, dir } = world;
   const lengthMs = options.minutes * 60_000;
-  const everyMs = Math.max(SAMPLE_MIN_MS, Math.round(lengthMs / SAMPLES));
+  const everyMs = Math.max(SAMPLE_MIN_MS, Math.round(lengthMs / SAMPLES_LIMIT));
   const variables = { ...redis.variables, [CONNECTIONS.bus.variable]: String(broker.ready['connectionString']) };
   await importUsers(world, variables, 0);
   const settings = SETTINGS.flatMap((setting) => ['--set', setting]);
   const args = ['--upstream', String(simulator.ready['url']), '--state', join(dir, 'state'), ...settings];
-  const leakBytes = options.isLeaking ? LEAK_BYTES : 0;
+  const leakBytes = options.leakKilobytes * 1024;
   const miner = new SampledMiner({ args, variables, everyMs, leakBytes });
   const end = new AbortController();
   const memory: Point[] = [];

@@ -5,8 +5,8 @@ export interface SoakOptions {
   readonly minutes: number;
   readonly users: number;
   readonly seed: number;
-  /** Keep 1 KB of every call to the upstream for ever: the run has to fail. */
-  readonly isLeaking: boolean;
+  /** Keep so many KB of every call to the upstream for ever: the run has to fail. Default 0. */
+  readonly leakKilobytes: number;
   /** One JSON object with every figure as the last line of stdout. */
   readonly isJson: boolean;
   readonly keep: boolean;
@@ -20,18 +20,18 @@ export function readSoakOptions(args: readonly string[]): SoakOptions {
       minutes: { type: 'string', default: '10' },
       users: { type: 'string', default: '30' },
       seed: { type: 'string', default: '1' },
-      leak: { type: 'boolean', default: false },
+      leak: { type: 'string', default: '0' },
       json: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
     },
   });
-  const { leak: isLeaking, json: isJson, keep } = values;
+  const { json: isJson, keep } = values;
   const minutes = Number(values.minutes);
-  if (!(minutes >= 0.5 && minutes <= 1440)) throw new Error(`--minutes must be 0.5..1440, got ${values.minutes}`);
-  const whole = (name: 'users' | 'seed', min: number): number => {
+  if (!(minutes >= 1.5 && minutes <= 1440)) throw new Error(`--minutes must be 1.5..1440, got ${values.minutes}`);
+  const whole = (name: 'users' | 'seed' | 'leak', min: number): number => {
     const value = Number(values[name]);
     if (Number.isInteger(value) && value >= min) return value;
     throw new Error(`--${name} must be a whole number from ${min}, got ${values[name]}`);
   };
-  return { minutes, users: whole('users', 1), seed: whole('seed', 0), isLeaking, isJson, keep };
+  return { minutes, users: whole('users', 1), seed: whole('seed', 0), leakKilobytes: whole('leak', 0), isJson, keep };
 }

@@ -3,6 +3,12 @@ import { type Point, type Slope, slopeOf } from './slope.ts';
 
 const MEGABYTE = 1024 * 1024;
 
+/**
+ * What is in hand at the moment of a sample comes and goes with the firings; what leaks stays. So the least value of this time
+ * counts, in ms: it holds two firings, and the rest between them.
+ */
+export const REST_MS = 10_000;
+
 /** Slopes per hour up to which a figure counts as flat. The delay of the event loop is told, and not judged. */
 export const LIMITS_PER_HOUR = {
   heapBytes: MEGABYTE,
@@ -15,6 +21,16 @@ export const LIMITS_PER_HOUR = {
   brokerRssBytes: MEGABYTE,
   loopDelayMs: Number.POSITIVE_INFINITY,
 } as const;
+
+/**
+ * V8 and the allocator take memory from the system in steps and give it back late. In less than this time, in ms, growth by one
+ * such step is not told from none, so that resident memory is judged strictly in longer runs only; heap, external memory and all
+ * counts are judged strictly in every run.
+ */
+const STRICT_FROM_MS = 1_800_000;
+const STEP_BYTES = 32 * MEGABYTE;
+
+const HOUR_MS = 3_600_000;
 
 export type FigureName = keyof typeof LIMITS_PER_HOUR;
 
@@ -33,20 +49,22 @@ export interface Figure extends Slope {
 /** Judges the samples after the warm-up. `broker`: memory of the broker process over the same time. */
 export function figuresOf(samples: readonly Sample[], broker: readonly Point[], warmUpMs: number): readonly Figure[] {
   const warm = samples.filter(({ atMs }) => atMs >= warmUpMs);
+  const last = warm.at(-1)?.atMs ?? 0;
   const names = Object.keys(LIMITS_PER_HOUR) as FigureName[];
   return names.flatMap((name) => {
     const points =
       name === 'brokerRssBytes'
         ? broker.filter(({ atMs }) => atMs >= warmUpMs)
         : warm.map((sample) => ({ atMs: sample.atMs, value: sample[name] }));
-    return points.length < 4 ? [] : [figureOf(name, points)];
+    return last - warmUpMs < REST_MS * 4 ? [] : [figureOf(name, points)];
   });
 }
 
 function figureOf(name: FigureName, points: readonly Point[]): Figure {
-  const slope = slopeOf(points);
-  const values = points.map(({ value }) => value);
-  const limit = LIMITS_PER_HOUR[name];
+  const resting = restingOf(points);
+  const slope = slopeOf(resting);
+  const values = resting.map(({ value }) => value);
+  const limit = limitOf(name, (resting.at(-1)?.atMs ?? 0) - (resting[0]?.atMs ?? 0));
   return {
     name,
     ...slope,
@@ -56,6 +74,23 @@ function figureOf(name: FigureName, points: readonly Point[]): Figure {
     limitPerHour: Number.isFinite(limit) ? limit : undefined,
     isGrowing: slope.low > limit,
   };
+}
+
+function limitOf(name: FigureName, lengthMs: number): number {
+  const limit = LIMITS_PER_HOUR[name];
+  const isResident = name === 'rssBytes' || name === 'brokerRssBytes';
+  return isResident && lengthMs < STRICT_FROM_MS ? Math.max(limit, (STEP_BYTES * HOUR_MS) / lengthMs) : limit;
+}
+
+/** The least value of each `REST_MS`. */
+function restingOf(points: readonly Point[]): readonly Point[] {
+  const levels = new Map<number, Point>();
+  for (const point of points) {
+    const window = Math.floor(point.atMs / REST_MS);
+    const least = levels.get(window);
+    if (least === undefined || point.value < least.value) levels.set(window, point);
+  }
+  return [...levels.values()];
 }
 
 /** A table for people. */
