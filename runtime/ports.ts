@@ -164,7 +164,10 @@ export interface DeadLetters {
 export interface Cache {
   /** One round trip. `undefined` = not there. @throws when the cache cannot be asked; "not there" and "could not look" differ. */
   getMany(keys: readonly string[]): Promise<readonly (string | undefined)[]>;
-  /** One round trip; every entry expires after `ttlMs`. */
+  /**
+   * One round trip; every entry expires after `ttlMs`. Values begin with the time of what they say: one that is there is kept
+   * when it is as long as the new one and greater (`keepsCached`), because processes tell what they know in any order.
+   */
   setMany(entries: readonly (readonly [key: string, value: string])[], ttlMs: number): Promise<void>;
   deleteMany(keys: readonly string[]): Promise<void>;
   close(): Promise<void>;

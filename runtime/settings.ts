@@ -175,7 +175,8 @@ export const SETTINGS = {
     max: 5_000_000,
     home: 250_000,
     cloud: 250_000,
-    docs: 'Checkpoints held in memory, about 170 bytes each.',
+    docs: 'Checkpoints held in memory, about 170 bytes each, by a process that is alone. Home only.',
+    homeOnly: true,
   },
   cacheTimeoutMs: {
     unit: 'ms',

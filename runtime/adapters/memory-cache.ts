@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { keepsCached } from '../core/checkpoint.ts';
 import type { Cache } from '../ports.ts';
 
 /** The memory tier: at most `entries` values, oldest use goes first. About 170 bytes an entry. */
@@ -8,7 +9,9 @@ export function openMemoryCache(options: { readonly entries: number }): Cache {
   return {
     getMany: async (keys) => keys.map((key) => values.get(key)),
     setMany: async (entries, ttlMs) => {
-      for (const [key, value] of entries) values.set(key, value, { ttl: ttlMs });
+      for (const [key, value] of entries) {
+        if (!keepsCached(values.get(key), value)) values.set(key, value, { ttl: ttlMs });
+      }
     },
     deleteMany: async (keys) => {
       for (const key of keys) values.delete(key);

@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { furthestMs, type Rate, RESERVE_LIMIT_MS } from '../core/budget.ts';
 import { type CallOutcome, GATE_SCOPES, type GatedCall, type GateVerdict, type Probe } from '../core/gate.ts';
 import type { SharedAnswer, SharedAsk, SharedBudgets } from '../ports.ts';
 import { NOTE_SCRIPT, SEAT_SCRIPT, TAKE_SCRIPT } from './redis-budget-scripts.ts';
 import type { RedisLink } from './redis-link.ts';
+import { runScript, scriptOf } from './redis-script.ts';
 
 /** What the budgets of a fleet are opened with. */
 export interface RedisBudgetsOptions {
@@ -68,65 +68,37 @@ export function openRedisBudgets(options: RedisBudgetsOptions): SharedBudgets {
       const redis = await link.usable();
       const { otherHistories } = link;
       const isOther = otherHistories !== (histories.get(call.upstream) ?? 0);
-      const answer = await run(redis, TAKE, keysOf(call), [
+      const values = [
         ...[nowText(), call.userId, proxyIdOf(call)],
         ...askArguments(ask, isOther),
         ...[returnMs, ask.coldReserveMs, KEPT_MS],
         ...rateArguments,
-      ]);
+      ];
+      const answer = await runScript(redis, TAKE, [keysOf(call), values]);
       histories.set(call.upstream, otherHistories);
       return readAnswer(answer as readonly string[]);
     },
     note: async (call, outcome, answered) => {
-      await run(
-        await link.usable(),
-        NOTE,
-        [...keysOf(call), keyOf(call.upstream, 'bare')],
-        [
-          nowText(),
-          call.userId,
-          proxyIdOf(call),
-          KEPT_MS,
-          answered,
-          ...outcomeArguments(outcome, options.breakerOpenMs),
-        ],
-      );
+      const keys = [...keysOf(call), keyOf(call.upstream, 'bare')];
+      const values = [
+        ...[nowText(), call.userId, proxyIdOf(call), KEPT_MS, answered],
+        ...outcomeArguments(outcome, options.breakerOpenMs),
+      ];
+      await runScript(await link.usable(), NOTE, [keys, values]);
     },
     seat: async (name, processes, keptMs) => {
       const keys = [keyOf(name, 'seats')];
-      const seat = Number(await run(await link.usable(), SEAT, keys, [nowText(), processId, processes, keptMs]));
+      const seat = Number(
+        await runScript(await link.usable(), SEAT, [keys, [nowText(), processId, processes, keptMs]]),
+      );
       return seat < 0 ? undefined : seat;
     },
   };
 }
 
-interface Script {
-  readonly text: string;
-  readonly sha: string;
-}
-
 const TAKE = scriptOf(TAKE_SCRIPT);
 const NOTE = scriptOf(NOTE_SCRIPT);
 const SEAT = scriptOf(SEAT_SCRIPT);
-
-function scriptOf(text: string): Script {
-  return { text, sha: hash('sha1', text, 'hex') };
-}
-
-/** By its hash; a Redis that does not know it, because it is new or was flushed, is given the text once. */
-async function run(
-  redis: Redis,
-  { text, sha }: Script,
-  keys: readonly string[],
-  values: readonly (string | number)[],
-): Promise<unknown> {
-  try {
-    return await redis.evalsha(sha, keys.length, ...keys, ...values);
-  } catch (error) {
-    if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-    return redis.eval(text, keys.length, ...keys, ...values);
-  }
-}
 
 function askArguments(
   { reserveMs, leaseMs, answered, isReturning }: SharedAsk,

@@ -93,6 +93,28 @@ function trimClaims(claims: readonly Claim[], nowMs: number): readonly Claim[] {
   return kept.slice(-CLAIMS_LIMIT);
 }
 
+// ---------------------------------------------------------------- cached form
+
+/** Digits of a time in base 36: enough until the year 5188, and as many for every time, so that text is ordered as time is. */
+const CACHED_TIME_DIGITS = 9;
+
+/** What a cache holds of an item: when its newest version was seen, then the version. Texts are ordered as `isAfter` orders. */
+export function encodeCached({ version, observedAtMs }: Candidate): string {
+  return `${observedAtMs.toString(36).padStart(CACHED_TIME_DIGITS, '0')}.${version}`;
+}
+
+/** Reads what `encodeCached` wrote. Code before 2026-11-28 wrote the version alone; its time is not known. */
+export function decodeCached(text: string): { readonly version: string; readonly observedAtMs: number | undefined } {
+  if (text.charAt(CACHED_TIME_DIGITS) !== '.') return { version: text, observedAtMs: undefined };
+  const observedAtMs = Number.parseInt(text.slice(0, CACHED_TIME_DIGITS), 36);
+  return { version: text.slice(CACHED_TIME_DIGITS + 1), observedAtMs };
+}
+
+/** Whether a cache keeps what it holds and forgets what it is told: only what is as long can be compared. */
+export function keepsCached(held: string | undefined, told: string): boolean {
+  return held !== undefined && held.length === told.length && held > told;
+}
+
 // ---------------------------------------------------------------- stored form
 
 type StoredClaim = readonly [version: string, owner: string, observedAtMs: number, claimedAtMs: number, isLate: 0 | 1];

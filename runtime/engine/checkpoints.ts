@@ -1,5 +1,5 @@
 import { trimOldest } from '../core/bounded.ts';
-import { type Candidate, decodeCheckpoint, isAfter } from '../core/checkpoint.ts';
+import { type Candidate, decodeCached, decodeCheckpoint, encodeCached, isAfter } from '../core/checkpoint.ts';
 import { ITEM_HASH_DIGITS, itemKey, prefixEnd, USER_HASH_DIGITS, type HashedKey } from '../core/keys.ts';
 import type { Cache, Digest, Rows } from '../ports.ts';
 
@@ -54,7 +54,7 @@ interface InFlight {
   isAcknowledged: boolean;
 }
 
-/** What the lake holds newest of one item; `observedAtMs` is undefined for what a tier said. */
+/** What the lake holds newest of one item; `observedAtMs` is undefined where a tier did not say. */
 interface Fact {
   readonly key: ItemKey;
   readonly version: string;
@@ -187,8 +187,8 @@ export class Checkpoints {
       try {
         const values = await tier.getMany(missing.map(({ cacheKey }) => cacheKey));
         const hits = missing.flatMap((key, index): Fact[] => {
-          const version = values[index];
-          return version === undefined ? [] : [{ key, version, observedAtMs: undefined }];
+          const value = values[index];
+          return value === undefined ? [] : [{ key, ...decodeCached(value) }];
         });
         for (const { key, version } of hits) versions.set(key.row, version);
         await this.#fill(this.#deps.tiers.slice(0, level), hits, ttlMs);
@@ -205,7 +205,7 @@ export class Checkpoints {
       if (current.length === 0) return;
       try {
         await tier.setMany(
-          current.map(({ key, version }) => [key.cacheKey, version] as const),
+          current.map((fact) => [fact.key.cacheKey, cachedOf(fact)] as const),
           ttlMs,
         );
       } catch (error) {
@@ -245,4 +245,8 @@ export class Checkpoints {
     this.#largeUsers.add(user);
     trimOldest(this.#largeUsers, LARGE_USERS_LIMIT);
   }
+}
+
+function cachedOf({ version, observedAtMs }: Fact): string {
+  return observedAtMs === undefined ? version : encodeCached({ version, observedAtMs });
 }

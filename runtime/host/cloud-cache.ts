@@ -1,5 +1,4 @@
 import type { TokenCredential } from '@azure/identity';
-import { openMemoryCache } from '../adapters/memory-cache.ts';
 import { redisCacheOver } from '../adapters/redis-cache.ts';
 import { RedisLink, type RedisLogin } from '../adapters/redis-link.ts';
 import { shareFence } from '../adapters/shared-fence.ts';
@@ -19,25 +18,19 @@ export interface CloudCacheOptions {
   readonly credential: TokenCredential;
 }
 
-/**
- * Longest time that a checkpoint counts in memory, in ms. Other processes ingest too and cannot tell this one of a new version;
- * so it is shorter than the time between two runs over the same list.
- */
-export const MEMORY_TTL_LIMIT_MS = 60_000;
-
 /** Digits of a UUID that tell the fences of a stack apart for as long as facts last. */
 const FENCE_DIGITS = 13;
 
-/** Checkpoints in memory, then in the Redis that all processes share, when there is one; it then holds their budgets too. */
+/**
+ * Checkpoints in the Redis that all processes share, when there is one; it then holds their budgets too. None in memory: other
+ * processes ingest too and cannot tell this one of a new version, so that an item which returns to the version before would be lost.
+ */
 export function openCloudCache(
   options: CloudCacheOptions,
   releases: Release[],
 ): { tiers: readonly Cache[]; sharedBudgets?: SharedBudgets; text: string } {
   const { config, ledger, log } = options;
-  const entries = config.settings.memoryTierEntries;
-  const memory = shortLived(openMemoryCache({ entries }), MEMORY_TTL_LIMIT_MS);
-  const memoryText = `memory, ${entries} checkpoints`;
-  if (config.redis === undefined) return { tiers: [memory], text: `${memoryText}; no Redis` };
+  if (config.redis === undefined) return { tiers: [], text: 'none: the ledger is asked' };
   const link = new RedisLink({
     ...whereIs(config.redis, options),
     commandTimeoutMs: config.settings.cacheTimeoutMs,
@@ -54,9 +47,9 @@ export function openCloudCache(
   });
   const where = 'url' in config.redis ? 'Redis from REDIS_URL' : `Redis on ${config.redis.host}`;
   return {
-    tiers: [memory, shared],
+    tiers: [shared],
     sharedBudgets: sharedBudgetsOn(link, config.settings),
-    text: `${memoryText}, then ${where}`,
+    text: where,
   };
 }
 
@@ -65,14 +58,4 @@ function whereIs(redis: RedisPlace, { credential, log }: CloudCacheOptions): { u
   const credentials = entraRedisCredentials(credential);
   const onRenewalFailed = (reason: string): void => log.warn('redis login not renewed; tried again', { reason });
   return { login: { ...redis, isTls: true, credentials, onRenewalFailed } };
-}
-
-/** A cache whose entries last no longer than `limitMs`, whatever the caller asks for. */
-export function shortLived(cache: Cache, limitMs: number): Cache {
-  return {
-    getMany: (keys) => cache.getMany(keys),
-    setMany: (entries, ttlMs) => cache.setMany(entries, Math.min(ttlMs, limitMs)),
-    deleteMany: (keys) => cache.deleteMany(keys),
-    close: () => cache.close(),
-  };
 }

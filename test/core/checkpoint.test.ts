@@ -4,10 +4,13 @@ import {
   CLAIMS_KEPT,
   CLAIMS_LIMIT,
   decideClaim,
+  decodeCached,
   decodeCheckpoint,
+  encodeCached,
   encodeCheckpoint,
   isAfter,
   type ItemCheckpoint,
+  keepsCached,
 } from '../../runtime/core/checkpoint.ts';
 
 const NOW_MS = 1_000_000;
@@ -287,3 +290,18 @@ function permutations(length: number): readonly (readonly number[])[] {
   KNOWN_PERMUTATIONS.set(length, made);
   return made;
 }
+
+describe('the cached form', () => {
+  it('reads back, orders as observations are ordered, and is compared only with its like', () => {
+    const older = { version: 'f'.repeat(32), observedAtMs: Date.UTC(2026, 0, 1) };
+    const newer = { version: '0'.repeat(32), observedAtMs: older.observedAtMs + 1 };
+    expect(decodeCached(encodeCached(older))).toEqual(older);
+    expect(keepsCached(encodeCached(newer), encodeCached(older))).toBe(true);
+    expect(keepsCached(encodeCached(older), encodeCached(newer))).toBe(false);
+    expect(keepsCached(encodeCached({ ...older, version: 'a' }), encodeCached({ ...older, version: 'b' }))).toBe(false);
+    expect(keepsCached(undefined, encodeCached(older))).toBe(false);
+    // What code before this form has written is believed, and written over.
+    expect(decodeCached(older.version)).toEqual({ version: older.version, observedAtMs: undefined });
+    expect(keepsCached(older.version, encodeCached(older))).toBe(false);
+  });
+});

@@ -39,7 +39,10 @@ function stage(onCall: (calls: number) => UpstreamAnswer | undefined = () => und
     return { status: 200, headers: {}, text: JSON.stringify({ data: items, paging }) };
   });
   const open = (clock: Clock): EngineProcess =>
-    new EngineProcess(world, { upstream, clock, settings: { slicePages: 2 }, reviveAfterMs: 15 * MINUTE_MS });
+    new EngineProcess(world, {
+      ...{ upstream, clock, settings: { slicePages: 2 }, reviveAfterMs: 15 * MINUTE_MS },
+      isOneOfMany: true,
+    });
   return { world, served, upstream, open };
 }
 

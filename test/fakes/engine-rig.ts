@@ -84,6 +84,8 @@ export interface ProcessOptions {
   readonly packer?: Partial<PackerOptions>;
   readonly limits?: Partial<LimitsOptions & BudgetOptions>;
   readonly reviveAfterMs?: number;
+  /** As in the cloud: no tier of its own. Default false. */
+  readonly isOneOfMany?: boolean;
 }
 
 /** One process of the engine over a world: everything in it is gone when it is dropped. */
@@ -123,7 +125,7 @@ export class EngineProcess {
     this.checkpoints = new Checkpoints({
       digest: sha256Digest,
       items: ledger.items,
-      tiers: [this.memory, redis],
+      tiers: options.isOneOfMany === true ? [redis] : [this.memory, redis],
       onTierError: (error) => this.tierErrors.push(error),
     });
     this.completeness = new Completeness({ lake, meter: SILENT });

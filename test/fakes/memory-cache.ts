@@ -1,3 +1,4 @@
+import { keepsCached } from '../../runtime/core/checkpoint.ts';
 import type { Cache, Clock } from '../../runtime/ports.ts';
 
 interface Entry {
@@ -33,7 +34,9 @@ export class MemoryCache implements Cache {
     if (entries.length === 0) return;
     this.#call();
     const expiresAtMs = this.#clock.now() + ttlMs;
-    for (const [key, value] of entries) this.#entries.set(key, { value, expiresAtMs });
+    for (const [key, value] of entries) {
+      if (!keepsCached(this.#live(key)?.value, value)) this.#entries.set(key, { value, expiresAtMs });
+    }
   }
 
   async deleteMany(keys: readonly string[]): Promise<void> {

@@ -65,6 +65,14 @@ function entries(cache: () => Cache): void {
     expect(await cache().getMany([key])).toEqual(['2']);
   });
 
+  it('keeps the greater of two values that are equally long, whoever comes last', async () => {
+    const key = newKey();
+    for (const value of ['2.b', '1.z', '2.a']) await cache().setMany([[key, value]], LONG_MS);
+    expect(await cache().getMany([key])).toEqual(['2.b']);
+    await cache().setMany([[key, '1']], LONG_MS);
+    expect(await cache().getMany([key])).toEqual(['1']);
+  });
+
   it('keeps empty values, unicode, line ends and 1 MB', async () => {
     const values = ['', 'é😀\u2028', '\r\n$3\r\n', '\u0000', 'x'.repeat(1_000_000)];
     const keys = values.map(() => newKey());

@@ -4,7 +4,6 @@ import { sha256Digest } from '../../../runtime/adapters/system.ts';
 import { INGESTION_QUEUE, routeOf } from '../../../runtime/core/route.ts';
 import { Fault } from '../../../runtime/core/faults.ts';
 import { Pipeline, type PipelineDeps } from '../../../runtime/engine/pipeline.ts';
-import { MEMORY_TTL_LIMIT_MS, shortLived } from '../../../runtime/host/cloud-cache.ts';
 import { FunctionsApp } from '../../../runtime/host/functions-app.ts';
 import type { Cache, Clock, Consumer, Ledger, UpstreamAnswer, UpstreamCall } from '../../../runtime/ports.ts';
 import { graph } from '../../../runtime/upstreams/graph.ts';
@@ -193,12 +192,10 @@ export class SimProcess implements Caller {
 
   #tiers(line: { wire: World['wire']; dice: World['dice']; caller: Caller }, ledger: Ledger): readonly Cache[] {
     const { plan, random, redis } = this.#world;
-    const memory = new MemoryCache(this.#clock);
     const newPrefix = (): string => `${random.uuid().slice(0, 13)}:`;
     const shared = wiredCache(line, redis);
-    if (plan.place === 'home') return [memory, fenceCache(shared, newPrefix)];
-    const fence = shareFence({ cache: shared, rows: ledger.control, newPrefix, now: () => this.#clock.now() });
-    return [shortLived(memory, MEMORY_TTL_LIMIT_MS), fence];
+    if (plan.place === 'home') return [new MemoryCache(this.#clock), fenceCache(shared, newPrefix)];
+    return [shareFence({ cache: shared, rows: ledger.control, newPrefix, now: () => this.#clock.now() })];
   }
 
   /** One HTTP call. What the network does to it is a fault as the adapter would report it. */
