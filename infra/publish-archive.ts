@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { redactText } from '../runtime/core/redact.ts';
 import { sha256 } from './archive.ts';
 import { publish } from './publish.ts';
 import { RUN_AGAIN } from './publish-error.ts';
@@ -53,7 +54,7 @@ export async function publishArchive(inputs: Readonly<Record<string, unknown>>):
       archive,
       version: values.version,
       token: scm.isLocal ? async () => NO_TOKEN : await entraToken(),
-      log: (line) => console.log(`${values.appName}: ${line}`),
+      log: (line) => console.log(redactText(`${values.appName}: ${line}`)),
       limits: scm.isLocal ? LOCAL_PUBLISH_LIMITS : PUBLISH_LIMITS,
     },
     new AbortController().signal,

@@ -322,7 +322,7 @@ export interface Sealing {
 
 // ---------------------------------------------------------------- log
 
-/** Lines for people. Never a secret in `message` or `fields`. */
+/** Lines for people. The adapter takes secrets out of `message` and `fields`, and cuts what is too long. */
 export interface Log {
   info(message: string, fields?: Readonly<Record<string, unknown>>): void;
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void;

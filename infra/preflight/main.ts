@@ -1,11 +1,16 @@
 import { parseArgs } from 'node:util';
 import { DefaultAzureCredential } from '@azure/identity';
+import { redactError } from '../../runtime/core/redact-error.ts';
 import { readConfigFile } from '../config-file.ts';
 import { readStackConfig } from '../config.ts';
 import { planStack } from '../plan.ts';
+import { redactedStream } from '../redacted-stream.ts';
 import { openAzureApi } from './azure-api.ts';
 import type { Finding } from './checks.ts';
 import { preflight } from './preflight.ts';
+
+const out = redactedStream(process.stdout);
+const err = redactedStream(process.stderr);
 
 const SCOPE = 'https://management.azure.com/.default';
 
@@ -25,7 +30,7 @@ class Mistake extends Error {}
 async function main(): Promise<number> {
   const flags = readFlags();
   if (flags.help === true) {
-    process.stdout.write(HELP);
+    out.write(HELP);
     return EXIT.ok;
   }
   if (flags.stack === undefined) throw new Mistake('--stack is missing. Example: npm run preflight -- --stack dev');
@@ -38,12 +43,12 @@ async function main(): Promise<number> {
   const findings: Finding[] = [];
   for await (const finding of preflight({ api, config, plan: planStack(config), subscriptionId })) {
     findings.push(finding);
-    if (flags.json !== true) process.stdout.write(lineOf(finding));
+    if (flags.json !== true) out.write(lineOf(finding));
   }
   const missing = findings.filter((finding) => finding.verdict === 'miss').length;
   const unanswered = findings.filter((finding) => finding.verdict === 'unknown').length;
-  if (flags.json === true) process.stdout.write(`${JSON.stringify({ stack: flags.stack, findings, missing })}\n`);
-  else process.stdout.write(summaryOf(flags.stack, missing, unanswered));
+  if (flags.json === true) out.write(`${JSON.stringify({ stack: flags.stack, findings, missing })}\n`);
+  else out.write(summaryOf(flags.stack, missing, unanswered));
   return missing === 0 ? EXIT.ok : EXIT.missing;
 }
 
@@ -96,7 +101,7 @@ function summaryOf(stack: string, missing: number, unanswered: number): string {
 try {
   process.exitCode = await main();
 } catch (error) {
-  if (!(error instanceof Mistake)) throw error;
-  process.stderr.write(`${error.message}\n`);
-  process.exitCode = EXIT.badInput;
+  const isMistake = error instanceof Mistake;
+  err.write(`${isMistake ? error.message : redactError(error)}\n`);
+  process.exitCode = isMistake ? EXIT.badInput : EXIT.missing;
 }

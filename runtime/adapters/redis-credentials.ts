@@ -1,4 +1,5 @@
 import { type Backoff, backoffMs } from '../core/backoff.ts';
+import { redactText, withoutValues } from '../core/redact.ts';
 
 /** A user name and a password that Redis takes until they expire. The password is a secret. */
 export interface RedisCredentials {
@@ -94,8 +95,7 @@ export class CredentialKeeper {
 
 /** The message of an error; an error of a client may quote what it was called with. */
 export function withoutSecret(error: unknown, secret: string): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return secret === '' ? text : text.replaceAll(secret, '***');
+  return redactText(withoutValues(error instanceof Error ? error.message : String(error), [secret]));
 }
 
 async function withinLimit<T>(work: Promise<T>, limitMs: number): Promise<T> {

@@ -21,9 +21,6 @@ const ZSTD_WINDOW_LOG_MAX = 23;
 
 const BYTE_ORDER_MARK = 0xfeff;
 
-/** A shorter text is no secret, and may be a word of the error. */
-const CREDENTIAL_LENGTH_MIN = 8;
-
 type AgentOptions = Agent.Options & { readonly connectTimeout: number };
 
 type Decoder = Transform & { readonly bytesWritten: number };
@@ -51,8 +48,7 @@ export interface UndiciUpstreamOptions {
 }
 
 /**
- * Upstream over HTTP/1.1: one shared agent and one per distinct proxy, never one per user. Credentials that were sent are
- * masked in the text of an answer that is no page.
+ * Upstream over HTTP/1.1: one shared agent and one per distinct proxy, never one per user.
  * The caller closes it.
  */
 export function openUndiciUpstream(options: UndiciUpstreamOptions = {}): Upstream {
@@ -175,8 +171,8 @@ async function fetchAnswer(
     const headers = joinHeaders(response.headers);
     const text = await readText(response, headers, call.maxBytes);
     const { statusCode: status } = response;
-    if (status !== 200) return { status, headers, text: withoutCredentials(text, call.headers) };
-    return isLengthStated(headers) ? { status, headers, text } : { status, headers, text, mayBeCut: true };
+    const mayBeCut = status === 200 && !isLengthStated(headers);
+    return mayBeCut ? { status, headers, text, mayBeCut } : { status, headers, text };
   } catch (error) {
     signals[1]?.throwIfAborted();
     throw asFault(error, target);
@@ -188,18 +184,6 @@ async function fetchAnswer(
 /** Without it even a reset inside the body looks like its end (undici 8.12: client-h1.js, onHttpSocketError). */
 function isLengthStated(headers: Readonly<Record<string, string>>): boolean {
   return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
-}
-
-/** An error that quotes the token it was sent would take it into reasons, logs and terminals. A page stays as served. */
-function withoutCredentials(text: string, sent: Readonly<Record<string, string>>): string {
-  let safe = text;
-  for (const [name, value] of Object.entries(sent)) {
-    const secret = value.slice(value.lastIndexOf(' ') + 1);
-    if (name === 'accept' || secret.length < CREDENTIAL_LENGTH_MIN) continue;
-    // Some servers write a slash in JSON with a backslash before it.
-    for (const form of [secret, secret.replaceAll('/', '\\/')]) safe = safe.replaceAll(form, '[masked]');
-  }
-  return safe;
 }
 
 /** One signal for the time limit of a call and the signals that may end it earlier. The opener releases it. */

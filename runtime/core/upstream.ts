@@ -19,7 +19,7 @@ export type NextPage =
 /** What a reply that is not a page means. */
 export interface ReplyFault {
   readonly code: PageFaultCode;
-  /** For people: status, code and message of the upstream; never a secret. */
+  /** For people: status, code and message of the upstream. The engine takes secrets out before anybody sees it. */
   readonly reason: string;
   /** How long the upstream asks to wait, in ms; absent when it does not say. */
   readonly retryAfterMs?: number;

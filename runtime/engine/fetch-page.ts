@@ -1,6 +1,8 @@
+import { proxyCredentialsIn } from '../core/credentials-in.ts';
 import { Fault } from '../core/faults.ts';
 import { MARKER_LIMIT_BYTES, markerBytes } from '../core/marker.ts';
 import type { Miner, PageRequest, User } from '../core/miner.ts';
+import { redactText, withoutValues } from '../core/redact.ts';
 import { parseServed } from '../core/served-json.ts';
 import type { ReplyFault, UpstreamDefinition, UpstreamReply } from '../core/upstream.ts';
 import type { Clock } from '../ports.ts';
@@ -43,10 +45,20 @@ export interface FetchedPage {
  * @throws Fault for everything that is not a page; the signal's reason when it was aborted.
  */
 export async function fetchPage(deps: FetchDeps, source: PageSource, signal: AbortSignal): Promise<FetchedPage> {
+  try {
+    return await askForPage(deps, source, signal);
+  } catch (error) {
+    throw error instanceof Fault ? withoutSecrets(error, source.user) : error;
+  }
+}
+
+async function askForPage(deps: FetchDeps, source: PageSource, signal: AbortSignal): Promise<FetchedPage> {
   const { definition, user, permit } = source;
   const call = callOf(source);
   const answer = await permit.run(() => deps.clients.call(definition, user, call, signal));
-  const reply: UpstreamReply = { ...answer, body: parseBody(answer.text) };
+  // An error that quotes the token that it was sent would take it into reasons, cut anywhere. A page stays as served.
+  const text = answer.status === 200 ? answer.text : withoutValues(answer.text, secretsOf(user));
+  const reply: UpstreamReply = { ...answer, body: parseBody(text) };
   const judged = definition.classify(reply, source.marker !== null, deps.clock.now());
   const fault = judged?.code === 'page-shape' && answer.mayBeCut === true ? cutOf(judged) : judged;
   await permit.note(definition.usage(reply), fault);
@@ -54,6 +66,18 @@ export async function fetchPage(deps: FetchDeps, source: PageSource, signal: Abo
     throw new Fault(fault.code, fault.reason, fault.retryAfterMs === undefined ? {} : { waitMs: fault.retryAfterMs });
   }
   return { items: parsePage(source.miner, reply.body), next: nextOf(definition, reply) };
+}
+
+/** A reason is written into the run's row and read by people, whoever made it: an upstream, a proxy, a certificate. */
+function withoutSecrets(fault: Fault, user: User): Fault {
+  const message = redactText(withoutValues(fault.message, secretsOf(user)));
+  if (message === fault.message) return fault;
+  const { code, cause, waitMs } = fault;
+  return new Fault(code, message, { ...(cause !== undefined && { cause }), ...(waitMs !== undefined && { waitMs }) });
+}
+
+function secretsOf({ accessToken, proxyUrl }: User): readonly string[] {
+  return [accessToken, ...(proxyUrl === null ? [] : proxyCredentialsIn(proxyUrl))];
 }
 
 function callOf(source: PageSource): ClientCall {

@@ -6,6 +6,7 @@ import { systemRandom } from '../adapters/system.ts';
 import type { Cache, Ledger, Log, SharedBudgets } from '../ports.ts';
 import type { CloudConfig, RedisPlace } from './cloud-config.ts';
 import { policyAdvice } from './redis-advice.ts';
+import { knowSecret } from './redaction.ts';
 import { entraRedisCredentials } from './redis-login.ts';
 import type { Release } from './release.ts';
 import { sharedBudgetsOn } from './shared-budgets.ts';
@@ -55,7 +56,12 @@ export function openCloudCache(
 
 function whereIs(redis: RedisPlace, { credential, log }: CloudCacheOptions): { url: string } | { login: RedisLogin } {
   if ('url' in redis) return redis;
-  const credentials = entraRedisCredentials(credential);
+  const source = entraRedisCredentials(credential);
+  const credentials: typeof source = async () => {
+    const given = await source();
+    knowSecret(given.password);
+    return given;
+  };
   const onRenewalFailed = (reason: string): void => log.warn('redis login not renewed; tried again', { reason });
   return { login: { ...redis, isTls: true, credentials, onRenewalFailed } };
 }

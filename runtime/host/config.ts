@@ -1,5 +1,6 @@
 import { type ConnectionName, CONNECTIONS } from '../connections.ts';
 import { type Assignment, SETTINGS, variableOf } from '../settings.ts';
+import { keepSecret } from './redaction.ts';
 
 /** Variables of a process, or what stands for them: the settings of a function app, the outputs of a stack. */
 export type Variables = Readonly<Record<string, string | undefined>>;
@@ -32,8 +33,10 @@ export function readEnvironment(variables: Variables = processVariables()): Envi
   for (const [variable, text] of Object.entries(variables)) {
     const connection = connections.get(variable) as ConnectionName | undefined;
     if (text === undefined || (connection !== undefined && text === '')) continue;
-    if (connection !== undefined) found[connection] = text;
-    else if (variable.startsWith('ADIT_')) {
+    if (connection !== undefined) {
+      found[connection] = text;
+      if (CONNECTIONS[connection].isSecret) keepSecret(text);
+    } else if (variable.startsWith('ADIT_')) {
       const name = names.get(variable);
       if (name === undefined) unknown.push(variable);
       else assignments.push({ name, text, origin: variable });

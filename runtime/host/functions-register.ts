@@ -2,6 +2,7 @@ import { app, type ServiceBusQueueFunctionOptions } from '@azure/functions';
 import type { FunctionDeclaration, TimerTask } from '../core/functions.ts';
 import type { FunctionsApp } from './functions-app.ts';
 import { incomingMessage } from './functions-message.ts';
+import { safeError, safeJson } from './redaction.ts';
 
 /** Name of the connection in the app's settings: `ServiceBus__fullyQualifiedNamespace` and its like. */
 const BUS_CONNECTION = 'ServiceBus';
@@ -32,14 +33,24 @@ function registerQueue(name: string, queueName: string, running: FunctionsApp): 
     queueName,
     cardinality: 'one',
     dataType: 'binary',
-    handler: (body, context) => running.handle(queueName, incomingMessage(body, context.triggerMetadata ?? {})),
+    handler: (body, context) =>
+      guarded(() => running.handle(queueName, incomingMessage(body, context.triggerMetadata ?? {}))),
   };
   app.serviceBusQueue(name, options);
 }
 
 function registerTimer(declaration: Extract<FunctionDeclaration, { kind: 'timer' }>, running: FunctionsApp): void {
   const { name, schedule, task } = declaration;
-  app.timer(name, { schedule, handler: () => runTask(task, running) });
+  app.timer(name, { schedule, handler: () => guarded(() => runTask(task, running)) });
+}
+
+/** The host writes what a function throws into its log and its telemetry, with stack and causes. */
+async function guarded(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    throw safeError(error);
+  }
 }
 
 function runTask(task: TimerTask, running: FunctionsApp): Promise<void> {
@@ -60,7 +71,8 @@ function registerHttp(
     handler: async () => {
       if (isAnonymous) return { status: 200, headers, jsonBody: { version } };
       const { isWell, report } = await running.health();
-      return { status: isWell ? 200 : 503, headers, jsonBody: report };
+      const body = safeJson(report);
+      return { status: isWell ? 200 : 503, headers: { ...headers, 'content-type': 'application/json' }, body };
     },
   });
 }

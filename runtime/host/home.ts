@@ -23,6 +23,7 @@ import { releaseAll, type Release } from './release.ts';
 import { openHomeSealing } from './sealing-keys.ts';
 import { policyAdvice } from './redis-advice.ts';
 import { sharedBudgetsOn } from './shared-budgets.ts';
+import { keepSecret, LOG_REDACTION } from './redaction.ts';
 import { openWires } from './wires.ts';
 
 export interface HomeOptions {
@@ -55,7 +56,7 @@ async function open(options: HomeOptions, releases: Release[]): Promise<Place> {
   const folder = await openStateFolder(options.state, { isShared });
   releases.push(() => folder.close());
   const logFile = join(folder.dir, 'adit.log');
-  const log = openFileLog(logFile);
+  const log = openFileLog(logFile, LOG_REDACTION);
   releases.push(async () => log.close());
   const sealing = await folder.exclusively(() => openHomeSealing(folder.dir, environment));
   const storage = await folder.exclusively(() => openStorage(folder.dir, environment));

@@ -55,6 +55,17 @@ function isMissingPackage(error) {
   return error?.code === 'ERR_MODULE_NOT_FOUND' && /Cannot find package/.test(error.message);
 }
 
+/** Without secrets. A command that got so far as to read one has loaded this file already. */
+async function printCrash(crash) {
+  try {
+    const { tellCrash } = await import('./exits.ts');
+    tellCrash(crash);
+  } catch (error) {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    console.error(crash);
+  }
+}
+
 async function launch() {
   const problem = obstacle();
   if (problem !== undefined) {
@@ -74,7 +85,7 @@ async function launch() {
       console.error(`${error.message}\nThe packages are not all installed: run "npm ci" first.`);
       return EXIT_NOT_STARTED;
     }
-    console.error(error);
+    await printCrash(error);
     return 1;
   }
 }

@@ -1,5 +1,6 @@
 import type { User } from '../core/miner.ts';
 import type { Environment } from './config.ts';
+import { STDERR } from './exits.ts';
 import { openHome } from './home.ts';
 import type { StartOptions } from './options.ts';
 import type { Place } from './place.ts';
@@ -19,7 +20,7 @@ interface Opened {
 /** Runs `npm start`. The exit code is the answer. */
 export async function runLocal(asked: StartOptions, environment: Environment, stop: AbortSignal): Promise<number> {
   const releases: Release[] = [];
-  const reporter = new Reporter(process.stderr);
+  const reporter = new Reporter(STDERR);
   try {
     const users = asked.usersFile === undefined ? undefined : await readUsersFile(asked.usersFile);
     const { place, source, options } = await openPlace(asked, environment, users, releases);

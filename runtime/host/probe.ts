@@ -8,6 +8,7 @@ import { fetchPage } from '../engine/fetch-page.ts';
 import type { Permit } from '../engine/limits.ts';
 import type { Settings } from '../settings.ts';
 import { BadInput } from './bad-input.ts';
+import { guardUpstream } from './guarded-ports.ts';
 
 export interface ProbeOptions {
   readonly url: string;
@@ -31,7 +32,7 @@ const ONE_CALL: Permit = { run: (call) => call(), giveBack: async () => undefine
  * @throws BadInput when nobody answers there, or somebody who does not speak the upstream contract.
  */
 export async function probeUpstream(options: ProbeOptions): Promise<void> {
-  const upstream = openUndiciUpstream({ connections: 1 });
+  const upstream = guardUpstream(openUndiciUpstream({ connections: 1 }));
   const log = { info: () => undefined, warn: () => undefined };
   const clients = new ClientPool({ clock: systemClock, upstream, log }, { idleMs: PROBE_TIMEOUT_MS });
   try {

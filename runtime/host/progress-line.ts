@@ -1,17 +1,19 @@
+import type { Terminal } from './exits.ts';
+
 /** Time between two lines, on a terminal and piped, in ms. */
 const TERMINAL_EVERY_MS = 100;
 const PIPED_EVERY_MS = 1000;
 
 /** A counter on stderr: one line that replaces itself on a terminal, plain lines when piped. Says nothing about short work. */
 export class ProgressLine {
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stream: Terminal;
   readonly #what: string;
   readonly #worthTelling: number;
   #lastAtMs = Number.NEGATIVE_INFINITY;
   #isDrawn = false;
 
   /** `what`: the noun and what is done with it. `worthTelling`: fewer than that many in all are done before anybody could read. */
-  constructor(stream: NodeJS.WriteStream, what: string, worthTelling: number) {
+  constructor(stream: Terminal, what: string, worthTelling: number) {
     this.#stream = stream;
     this.#what = what;
     this.#worthTelling = worthTelling;

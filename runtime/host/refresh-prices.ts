@@ -11,6 +11,7 @@ import {
 } from '../core/cost-refresh.ts';
 import { readPrices } from '../core/cost-table.ts';
 import { BadInput, EXIT } from './bad-input.ts';
+import { guardProcess, print, STDERR } from './exits.ts';
 
 /** Where `npm run prices` reads, writes and speaks. */
 export interface PricesSurroundings {
@@ -38,11 +39,12 @@ const ANSWER_LIMIT_MS = 30_000;
 
 /** `npm run prices`. Answers with the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
+  guardProcess();
   return pricesCommand(args, {
     file: fileURLToPath(new URL('../prices.json', import.meta.url)),
     today: new Date().toISOString().slice(0, 10),
-    out: process.stdout,
-    err: process.stderr,
+    out: { write: print },
+    err: STDERR,
   });
 }
 

@@ -2,26 +2,24 @@ import { styleText } from 'node:util';
 import { durationText } from '../core/duration.ts';
 import { type Counters, equationsOf } from '../engine/completeness.ts';
 import type { Progress } from '../engine/progress.ts';
+import { STDERR_STYLE, type Terminal } from './exits.ts';
 import type { PlaceFacts } from './place.ts';
 
 /** Time between two looks at the progress, on a terminal and piped, in ms. */
 const TERMINAL_EVERY_MS = 250;
 const PIPED_EVERY_MS = 2000;
 
-/** Colours are for where the text goes: stdout may be a terminal while this is piped, and the other way round. */
-const ON_STDERR = { stream: process.stderr };
-
 /** Users listed with their reasons. */
 const LISTED = 10;
 
 /** Writes to stderr: lines that replace themselves on a terminal, plain ones when piped. */
 export class Reporter {
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stream: Terminal;
   #drawn = 0;
   #last = '';
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(stream: NodeJS.WriteStream) {
+  constructor(stream: Terminal) {
     this.#stream = stream;
   }
 
@@ -90,7 +88,7 @@ export function factsText(facts: PlaceFacts, upstream: string): string {
     ['log', facts.logFile],
     ['look', facts.look],
   ];
-  return rows.map(([name, text]) => `  ${styleText('dim', name.padEnd(9), ON_STDERR)} ${text}`).join('\n');
+  return rows.map(([name, text]) => `  ${styleText('dim', name.padEnd(9), STDERR_STYLE)} ${text}`).join('\n');
 }
 
 /** The figures of one `--once`, in the order of the completeness line. */
@@ -114,11 +112,11 @@ export interface OnceResult extends Counters {
 export function resultText(result: OnceResult): string {
   const lines = equationsOf(result).map(
     ({ text, left, right, holds }) =>
-      `  ${holds ? styleText('green', 'ok  ', ON_STDERR) : styleText('red', 'DIFF', ON_STDERR)} ${text.padEnd(34)} ${left} = ${right}`,
+      `  ${holds ? styleText('green', 'ok  ', STDERR_STYLE) : styleText('red', 'DIFF', STDERR_STYLE)} ${text.padEnd(34)} ${left} = ${right}`,
   );
   if (result.lost !== undefined) {
     const isWhole = result.lost === 0 && result.duplicate === 0;
-    const mark = isWhole ? styleText('green', 'ok  ', ON_STDERR) : styleText('red', 'DIFF', ON_STDERR);
+    const mark = isWhole ? styleText('green', 'ok  ', STDERR_STYLE) : styleText('red', 'DIFF', STDERR_STYLE);
     lines.push(`  ${mark} against what the upstream served     lost ${result.lost}, duplicate ${result.duplicate}`);
   }
   const aside = result.quarantined + result.paused + result.failed;

@@ -7,6 +7,7 @@ import { type KeyRing, keyRingText, nextKeyId, parseKeyRing, type RingKey } from
 import type { Sealing } from '../ports.ts';
 import { CONNECTIONS } from '../connections.ts';
 import { BadInput } from './bad-input.ts';
+import { keepSecret } from './redaction.ts';
 import { type Login, openVaultSecret } from './vault-secret.ts';
 
 /** Name of the key file in the state folder. */
@@ -94,7 +95,9 @@ export function cloudKeys({ sealingKeys, sealingKeysUrl, credential }: CloudSeal
 /** A new key to stand before those of a ring (empty for the first). */
 export function newKey(ring: readonly RingKey[]): RingKey {
   const id = nextKeyId(ring, randomBytes(KEY_SALT_BYTES).toString('hex'));
-  return { id, secret: randomBytes(KEY_BYTES).toString('base64') };
+  const secret = randomBytes(KEY_BYTES).toString('base64');
+  keepSecret(secret);
+  return { id, secret };
 }
 
 function variableKeys(text: string): KeySource {
@@ -136,7 +139,10 @@ function fileKeys(file: string): KeySource {
 
 function ringOf(text: string, origin: string): KeyRing {
   const read = parseKeyRing(text.trim());
-  if (read.ok) return read.ring;
+  if (read.ok) {
+    for (const { secret } of read.ring) keepSecret(secret);
+    return read.ring;
+  }
   if (UNRESOLVED_REFERENCE.test(text)) {
     throw new BadInput(
       `${origin} is a reference that was not resolved: the function app's identity may not read that secret, or it is gone. Next: pulumi up`,

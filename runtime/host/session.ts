@@ -5,6 +5,7 @@ import type { Pipeline } from '../engine/pipeline.ts';
 import type { Waiting } from '../engine/progress.ts';
 import { EXIT } from './bad-input.ts';
 import { brakeText, releaseCommand } from './brake-command.ts';
+import { printJson } from './exits.ts';
 import type { StartOptions } from './options.ts';
 import type { Place } from './place.ts';
 import { listText, type OnceResult, type Reporter, resultText } from './report.ts';
@@ -226,7 +227,7 @@ export class Session {
         waiting.length > 0
           ? { waiting: waiting.map(({ userId, minerName, reason }) => ({ userId, minerName, reason })) }
           : {};
-      process.stdout.write(`${JSON.stringify({ ...result, ...more })}\n`);
+      printJson({ ...result, ...more });
     }
     return exitCode(end, result, this.#options.strict);
   }

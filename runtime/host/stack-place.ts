@@ -14,6 +14,7 @@ import type { Environment, Variables } from './config.ts';
 import type { StartOptions } from './options.ts';
 import { personLogin } from './person-login.ts';
 import type { Place } from './place.ts';
+import { LOG_REDACTION } from './redaction.ts';
 import { releaseAll, type Release } from './release.ts';
 import type { Source } from './source.ts';
 import { readStackOutputs } from './stack-outputs.ts';
@@ -89,7 +90,7 @@ async function open(stack: Stack, options: StartOptions, releases: Release[]): P
   const folder = await openStateFolder(options.state);
   releases.push(() => folder.close());
   const logFile = join(folder.dir, 'adit.log');
-  const log = openFileLog(logFile);
+  const log = openFileLog(logFile, LOG_REDACTION);
   releases.push(async () => log.close());
   const cloud = await openCloud({ config, log, ...login });
   releases.push(() => cloud.close());

@@ -3,11 +3,13 @@ import { isDiskFull } from '../engine/paced.ts';
 import { StateFolderError } from '../local/state-folder.ts';
 import { BadInput, EXIT } from './bad-input.ts';
 import { readEnvironment } from './config.ts';
+import { guardProcess, tell } from './exits.ts';
 import { runLocal } from './local.ts';
 import { readStartOptions } from './options.ts';
 
 /** `npm start`. Answers with the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
+  guardProcess();
   const stop = new AbortController();
   const onSignal = (): void => {
     if (stop.signal.aborted) process.exit(EXIT.incomplete);
@@ -31,7 +33,7 @@ export async function main(args: readonly string[]): Promise<number> {
 export function explain(error: unknown): number {
   const message = messageFor(error);
   if (message === undefined) throw error;
-  process.stderr.write(`${message}\n`);
+  tell(message);
   return EXIT.badInput;
 }
 

@@ -8,6 +8,7 @@ import type { Miner } from '../core/miner.ts';
 import { Pipeline, type PipelineDeps } from '../engine/pipeline.ts';
 import type { Cache, Lake, Ledger, Log, Sealing, SharedBudgets } from '../ports.ts';
 import type { Settings } from '../settings.ts';
+import { guardBus, guardMeter, guardUpstream } from './guarded-ports.ts';
 import { tracePhases } from './phase-trace.ts';
 import type { Release } from './release.ts';
 
@@ -37,18 +38,22 @@ export type OpenPipeline = (miners: readonly Miner[], baseUrls: Readonly<Record<
 export function openWires(options: WiresOptions, releases: Release[]): OpenPipeline {
   const { settings, log, connect, ledger, lake, sealing, tiers, sharedBudgets, phaseFd } = options;
   const plain = {
-    upstream: openUndiciUpstream({
-      connections: settings.upstreamConcurrency,
-      idleMs: settings.clientIdleMs,
-      // A proxy that does not answer leaves time to go direct within the same call.
-      connectTimeoutMs: Math.min(CONNECT_TIMEOUT_MS, Math.ceil(settings.callTimeoutMs / 3)),
-    }),
-    bus: openServiceBus({
-      connect,
-      clock: systemClock,
-      random: systemRandom,
-      onEvent: (event) => log.warn('service bus client', { ...event }),
-    }),
+    upstream: guardUpstream(
+      openUndiciUpstream({
+        connections: settings.upstreamConcurrency,
+        idleMs: settings.clientIdleMs,
+        // A proxy that does not answer leaves time to go direct within the same call.
+        connectTimeoutMs: Math.min(CONNECT_TIMEOUT_MS, Math.ceil(settings.callTimeoutMs / 3)),
+      }),
+    ),
+    bus: guardBus(
+      openServiceBus({
+        connect,
+        clock: systemClock,
+        random: systemRandom,
+        onEvent: (event) => log.warn('service bus client', { ...event }),
+      }),
+    ),
   };
   releases.push(() => plain.upstream.close());
   releases.push(() => plain.bus.close());
@@ -65,7 +70,7 @@ export function openWires(options: WiresOptions, releases: Release[]): OpenPipel
     digest: sha256Digest,
     compression: brotli,
     depths: openServiceBusDepths({ connect }),
-    meter: { count: () => undefined },
+    meter: guardMeter({ count: () => undefined }),
   };
   return (miners, baseUrls) => new Pipeline(deps, { miners, upstreams, settings, baseUrls });
 }

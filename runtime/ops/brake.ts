@@ -9,6 +9,7 @@ import {
   releaseBrakeAt,
   releaseCommand,
 } from '../host/brake-command.ts';
+import { print, printJson } from '../host/exits.ts';
 import { addPlace, type PlaceFlags, placeOf } from './where.ts';
 
 interface BrakeFlags extends PlaceFlags {
@@ -38,7 +39,8 @@ export function addBrake(brake: Command): void {
       const lines = brakes.map((one) => `${brakeText(one)}\n`).join('');
       const isOpen = brakes.every(({ isEngaged }) => !isEngaged);
       const text = isOpen ? `No lane and no miner is stopped.\n${lines}` : lines;
-      process.stdout.write(flags.json ? `${JSON.stringify({ brakes })}\n` : text);
+      if (flags.json) printJson({ brakes });
+      else print(text);
     });
 }
 
@@ -58,7 +60,8 @@ function wishOf({ lane, miner, reason, dryRun }: BrakeFlags): BrakeWish {
 function tell(flags: BrakeFlags, answer: BrakeAnswer, text: string): void {
   const { target, hasChanged, brake } = answer;
   const json = { target, changed: hasChanged && !flags.dryRun, brake: brake ?? null };
-  process.stdout.write(flags.json ? `${JSON.stringify(json)}\n` : `${text}\n`);
+  if (flags.json) printJson(json);
+  else print(`${text}\n`);
 }
 
 function engagedText({ target, hasChanged, brake }: BrakeAnswer, flags: BrakeFlags): string {

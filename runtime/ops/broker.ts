@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { BadInput, EXIT } from '../host/bad-input.ts';
+import { handOver, tell } from '../host/exits.ts';
 import { runBroker } from '../host/broker-command.ts';
 import { STATE_FOLDER_DEFAULT } from '../host/options.ts';
 
@@ -16,9 +17,9 @@ export function addBroker(broker: Command, exit: (code: number) => void): void {
           `--port must be a whole number 0..${PORT_MAX}, got ${JSON.stringify(port)}. Example: --port 5672`,
         );
       const code = await runBroker({ state, port: Number(port) }, (variable) => {
-        process.stdout.write(`${variable}\n`);
-        process.stderr.write(
-          `The broker of ${state} is ready. Next, as often as you like: export '${variable}' && npm start -- --state ${state}\n`,
+        handOver(variable);
+        tell(
+          `The broker of ${state} is ready. Next, as often as you like: export the line on stdout && npm start -- --state ${state}`,
         );
       });
       if (code !== EXIT.ok) exit(code);

@@ -1,6 +1,6 @@
-import { once } from 'node:events';
 import { Command, CommanderError } from 'commander';
 import { BadInput, EXIT } from '../host/bad-input.ts';
+import { guardProcess, print, printData } from '../host/exits.ts';
 import { exportLake } from '../host/export-lake.ts';
 import { SIZE_OPTIONS, sizeText } from '../host/size-command.ts';
 import { explain } from '../host/start.ts';
@@ -13,6 +13,7 @@ import { addPlace, type PlaceFlags, placeOf } from './where.ts';
 
 /** `npm run adit -- ...`. Answers with the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
+  guardProcess();
   let code: number = EXIT.ok;
   const program = buildProgram((ended) => (code = ended));
   // A reader such as `head` that has seen enough is no error.
@@ -39,7 +40,7 @@ function buildProgram(exit: (code: number) => void): Command {
     .option('--miner <name>', 'only this data type')
     .option('--user <id>', 'only this user')
     .action(async (flags: PlaceFlags & { miner?: string; user?: string }) => {
-      await printLines(exportLake(placeOf(flags), { minerName: flags.miner, userId: flags.user }));
+      await printData(exportLake(placeOf(flags), { minerName: flags.miner, userId: flags.user }));
     });
   addSize(
     program.command('size').description('the cheapest size of every tier that carries a workload, and the next one'),
@@ -60,12 +61,6 @@ function addSize(size: Command): void {
   for (const { flags, description } of SIZE_OPTIONS) size.option(flags, description);
   size.option('--json', 'one JSON object', false).action((flags: Record<string, string> & { json: boolean }) => {
     const { json, ...given } = flags;
-    process.stdout.write(`${sizeText(given, json)}\n`);
+    print(`${sizeText(given, json)}\n`);
   });
-}
-
-async function printLines(lines: AsyncIterable<string>): Promise<void> {
-  for await (const line of lines) {
-    if (!process.stdout.write(`${line}\n`)) await once(process.stdout, 'drain');
-  }
 }

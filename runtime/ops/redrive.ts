@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { parseDuration } from '../core/duration.ts';
 import { BadInput, EXIT } from '../host/bad-input.ts';
+import { print, printJson, STDERR } from '../host/exits.ts';
 import { ProgressLine } from '../host/progress-line.ts';
 import type { LetterGroup, RedriveReport, RedriveWish } from '../host/redrive-command.ts';
 import { addPlace, type PlaceFlags, placeOf } from './where.ts';
@@ -42,7 +43,8 @@ export function addRedrive(command: Command, exit: (code: number) => void): void
     .action(async (queue: string | undefined, flags: RedriveFlags) => {
       const wish = wishOf(queue, flags);
       const reports = await run(flags, wish);
-      process.stdout.write(flags.json ? `${JSON.stringify(jsonOf(reports, wish))}\n` : textOf(reports, wish));
+      if (flags.json) printJson(jsonOf(reports, wish));
+      else print(textOf(reports, wish));
       if (reports.some(({ error }) => error !== undefined)) exit(EXIT.incomplete);
     });
 }
@@ -50,7 +52,7 @@ export function addRedrive(command: Command, exit: (code: number) => void): void
 async function run(flags: RedriveFlags, wish: RedriveWish): Promise<readonly RedriveReport[]> {
   // The client of the bus takes longer to load than any other command to run.
   const { redrive } = await import('../host/redrive-command.ts');
-  const progress = new ProgressLine(process.stderr, 'dead letters are sent again', WORTH_TELLING);
+  const progress = new ProgressLine(STDERR, 'dead letters are sent again', WORTH_TELLING);
   const stop = new AbortController();
   const onSignal = (): void => stop.abort(new Error('stopped by a signal'));
   process.once('SIGINT', onSignal);

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { BadInput } from '../host/bad-input.ts';
+import { print, printJson } from '../host/exits.ts';
 import { listRuns, placeFlags, shellWord, steer, type Steered } from '../host/runs-command.ts';
 import type { Whereabouts } from '../host/stack-storage.ts';
 import type { Run, RunState } from '../core/run.ts';
@@ -54,10 +55,10 @@ async function printRuns(flags: ListFlags): Promise<void> {
   let count = 0;
   for await (const run of listRuns(place, { states, minerName: flags.miner, userId: flags.user })) {
     count += 1;
-    process.stdout.write(flags.json ? `${JSON.stringify(rowOf(run, place))}\n` : runText(run, place));
+    if (flags.json === true) printJson(rowOf(run, place));
+    else print(runText(run, place));
   }
-  if (count === 0 && !flags.json)
-    process.stdout.write(isAny ? 'There is no such run.\n' : 'No such run is set aside.\n');
+  if (count === 0 && !flags.json) print(isAny ? 'There is no such run.\n' : 'No such run is set aside.\n');
 }
 
 async function printSteer(
@@ -70,7 +71,8 @@ async function printSteer(
   const steered = await steer(place, { steer: verb, userId, minerName, isDryRun });
   const { run, sentTo, notSent } = steered;
   const json = { command: verb, isDryRun, sentTo: sentTo ?? null, notSent: notSent ?? null, ...rowOf(run, place) };
-  process.stdout.write(flags.json ? `${JSON.stringify(json)}\n` : steeredText(verb, steered, { place, isDryRun }));
+  if (flags.json === true) printJson(json);
+  else print(steeredText(verb, steered, { place, isDryRun }));
 }
 
 function rowOf(run: Run, place: Whereabouts): Readonly<Record<string, unknown>> {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { EXIT } from '../host/bad-input.ts';
+import { print, printJson, STDERR, tell } from '../host/exits.ts';
 import { ProgressLine } from '../host/progress-line.ts';
 import type { Rotation } from '../host/rotate-key.ts';
 import { importUsers, listUsers, removeUsers, rotateUsersKey } from '../host/users-command.ts';
@@ -20,26 +21,26 @@ interface RotateFlags extends PlaceFlags {
 export function addUsers(users: Command, exit: (code: number) => void): void {
   addPlace(users.command('import <file>').description('adds or replaces the users of an NDJSON file')).action(
     async (file: string, flags: PlaceFlags) => {
-      const progress = new ProgressLine(process.stderr, 'users are in the table', IMPORT_WORTH_TELLING);
+      const progress = new ProgressLine(STDERR, 'users are in the table', IMPORT_WORTH_TELLING);
       const count = await importUsers(placeOf(flags), file, (done, total) => progress.show(done, total)).finally(() =>
         progress.end(),
       );
-      process.stdout.write(`${count} users are in the table.\n`);
+      print(`${count} users are in the table.\n`);
     },
   );
   addPlace(users.command('list').description('prints the users as NDJSON, without their tokens')).action(
     async (flags: PlaceFlags) => {
-      for (const user of await listUsers(placeOf(flags))) process.stdout.write(`${JSON.stringify(user)}\n`);
+      for (const user of await listUsers(placeOf(flags))) printJson(user);
     },
   );
   addPlace(
     users.command('remove <file|user>').description('removes a user, or the users of a file; what was mined stays'),
   ).action(async (fileOrUser: string, flags: PlaceFlags) => {
-    const progress = new ProgressLine(process.stderr, 'users were looked at', IMPORT_WORTH_TELLING);
+    const progress = new ProgressLine(STDERR, 'users were looked at', IMPORT_WORTH_TELLING);
     const count = await removeUsers(placeOf(flags), fileOrUser, (done, total) => progress.show(done, total)).finally(
       () => progress.end(),
     );
-    process.stdout.write(count === 0 ? 'There was no such user.\n' : `${count} users removed.\n`);
+    print(count === 0 ? 'There was no such user.\n' : `${count} users removed.\n`);
   });
   addPlace(
     users
@@ -50,17 +51,18 @@ export function addUsers(users: Command, exit: (code: number) => void): void {
     .option('--json', 'last line on stdout is one JSON object', false)
     .action(async (flags: RotateFlags) => {
       const rotation = await rotate(flags);
-      process.stdout.write(flags.json ? `${JSON.stringify(jsonOf(rotation))}\n` : textOf(rotation));
+      if (flags.json) printJson(jsonOf(rotation));
+      else print(textOf(rotation));
       if (rotation.unreadable > 0 || rotation.rowsWithoutKey > 0) exit(EXIT.incomplete);
     });
 }
 
 async function rotate(flags: RotateFlags): Promise<Rotation> {
-  const progress = new ProgressLine(process.stderr, 'users are sealed with the current key', SEALING_WORTH_TELLING);
+  const progress = new ProgressLine(STDERR, 'users are sealed with the current key', SEALING_WORTH_TELLING);
   try {
     return await rotateUsersKey(placeOf(flags), {
       dropOld: flags.dropOld,
-      onLine: (line) => process.stderr.write(`${line}\n`),
+      onLine: tell,
       onProgress: (done, total) => progress.show(done, total),
     });
   } finally {

@@ -1,4 +1,5 @@
 import type { User } from '../core/miner.ts';
+import { redactText } from '../core/redact.ts';
 import { servedNumber } from '../core/served-json.ts';
 import type { NextPage, ReplyFault, UpstreamDefinition, UpstreamReply, Usage } from '../core/upstream.ts';
 
@@ -16,9 +17,6 @@ const TOKEN_CODES: ReadonlySet<number> = new Set([102, 190]);
 const TRANSIENT_CODES: ReadonlySet<number> = new Set([1, 2]);
 const USER_GONE_CODE = 803;
 const BAD_PARAMETER_CODE = 100;
-
-/** Anything shaped like a credential: an error message may echo the token that was sent. */
-const SECRET_LIKE = /\bbearer\s+\S+|(?:token|secret|password|key)s?["']?\s*[:=]\s*\S+|[\w~+/.|=%-]{20,}/gi;
 
 /** The error envelope of a reply: `{"error":{"message","type","code","is_transient"}}`. */
 interface ErrorEnvelope {
@@ -103,16 +101,13 @@ function errorEnvelope(body: unknown): ErrorEnvelope | undefined {
   };
 }
 
-/** For people; what looks like a credential is masked, control characters become spaces. */
+/** For people; control characters become spaces. Whoever asked takes the secrets out before and afterwards. */
 function reasonOf(status: number, error: ErrorEnvelope | undefined): string {
   if (error === undefined) return `status ${status}`;
   const code = error.code === undefined ? '' : `, code ${error.code}`;
   const text = [error.type, error.message].filter((part) => part !== '').join(': ');
-  // Cut before masking as well: the text may be megabytes.
-  const safe = text
-    .slice(0, 2 * REASON_LENGTH_MAX)
-    .replaceAll(SECRET_LIKE, '[masked]')
-    .replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
+  // Redacted before it is cut, because half a credential is not known as one. It may be megabytes.
+  const safe = redactText(text, undefined, 2 * REASON_LENGTH_MAX).replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ');
   return `status ${status}${code}${safe === '' ? '' : `: ${safe}`}`.slice(0, REASON_LENGTH_MAX).toWellFormed();
 }
 

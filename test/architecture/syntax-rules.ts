@@ -39,6 +39,37 @@ function effectOf(node: ts.Node): string | undefined {
   return readsClock ? 'new Date()' : undefined;
 }
 
+/** The only ways out of a process for texts, each of which takes the secrets out. */
+const EXITS = new Set([
+  ...[
+    'runtime/host/exits.ts',
+    'runtime/host/launch.mjs',
+    'runtime/adapters/pino-log.ts',
+    'runtime/host/phase-trace.ts',
+  ],
+  ...['runtime/local/last-words.ts', 'runtime/local/broker/main.ts', 'runtime/local/upstream/main.ts'],
+  ...['infra/preview/main.ts', 'infra/preflight/main.ts', 'infra/publish-archive.ts'],
+]);
+
+/** A text that leaves the process, or what it would leave by. Listening to errors of a stream is no way out. */
+function wayOut(node: ts.Node): string | undefined {
+  if (ts.isImportDeclaration(node) && ts.isStringLiteral(node.moduleSpecifier)) {
+    const isTypesOnly = node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword;
+    return node.moduleSpecifier.text === 'pino' && !isTypesOnly ? 'import of pino' : undefined;
+  }
+  if (ts.isVariableDeclaration(node) && ts.isObjectBindingPattern(node.name)) {
+    const isOut = node.initializer?.getText() === 'process' && /\bstd(?:out|err)\b/.test(node.name.getText());
+    return isOut ? node.getText() : undefined;
+  }
+  if (!ts.isPropertyAccessExpression(node)) return undefined;
+  const name = plainName(node);
+  if (/^console\.\w+$/.test(name) || /^process\.(?:report|emitWarning|_rawDebug)$/.test(name)) return name;
+  if (!/^process\.(?:stdout|stderr)$/.test(name)) return undefined;
+  const { parent } = node;
+  const isListening = ts.isPropertyAccessExpression(parent) && parent.expression === node && parent.name.text === 'on';
+  return isListening ? undefined : name;
+}
+
 function environmentRead(node: ts.Node): string | undefined {
   if (ts.isPropertyAccessExpression(node) && plainName(node) === 'process.env') return 'process.env';
   if (!ts.isImportDeclaration(node) || !ts.isStringLiteral(node.moduleSpecifier)) return undefined;
@@ -118,6 +149,12 @@ export const SYNTAX_RULES: readonly TidyRule[] = [
     why: 'The environment is parsed once, in runtime/host/config.ts.',
     applies: (path) => isDeployed(path) && path !== 'runtime/host/config.ts',
     find: (file) => findNodes(file, environmentRead),
+  },
+  {
+    name: 'texts-leave-by-the-exits',
+    why: 'What leaves a process passes the redaction: use host/exits.ts, the Log port, or local/last-words.ts.',
+    applies: (path) => isDeployed(path) && !EXITS.has(path),
+    find: (file) => findNodes(file, wayOut),
   },
   {
     name: 'every-test-runs',

@@ -54,6 +54,28 @@ export const SAMPLES: Readonly<Record<string, Samples>> = {
       ['runtime/host/compose.ts', 'const { version } = process;'],
     ],
   },
+  'texts-leave-by-the-exits': {
+    bad: [
+      ['runtime/host/session.ts', "process.stdout.write('x');"],
+      ['runtime/ops/cli.ts', 'const out = process.stderr;'],
+      ['runtime/ops/cli.ts', 'const { stderr: out } = process;'],
+      ['runtime/ops/cli.ts', 'console.error(error);'],
+      ['runtime/engine/mine.ts', 'globalThis.console.log(run);'],
+      ['infra/index.ts', 'console.warn(1);'],
+      ['policies/pack.ts', 'const say = console.info;'],
+      ['runtime/adapters/redis-cache.ts', "import { pino } from 'pino';"],
+      ['runtime/host/home.ts', "process.emitWarning('x');"],
+      ['runtime/host/home.ts', "process.report.writeReport('x');"],
+    ],
+    good: [
+      ['runtime/host/exits.ts', "process.stdout.write('x');"],
+      ['runtime/adapters/pino-log.ts', "import { pino } from 'pino';"],
+      ['runtime/ops/cli.ts', "process.stdout.on('error', stop);"],
+      ['runtime/host/home.ts', "import type { Logger } from 'pino';"],
+      ['runtime/host/home.ts', "const text = 'process.stdout.write';"],
+      ['test/chaos/main.ts', 'console.log(1);'],
+    ],
+  },
   'every-test-runs': {
     bad: spec("test.only('x', f);", "it.skip('x', f);", "describe.todo('x');", "describe.concurrent.only('x', f);"),
     good: spec(

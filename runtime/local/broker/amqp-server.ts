@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import rhea from 'rhea';
 import type { Connection, Container } from 'rhea';
 import type { Namespace } from './namespace.ts';
+import { complain } from '../last-words.ts';
 import { Peer } from './peer.ts';
 import { acceptSocket, acknowledgeReads, corkTurns, receiveRaw } from './rhea-patches.ts';
 
@@ -59,7 +60,7 @@ export class AmqpServer {
     // A client that breaks the protocol loses its connection, not the broker.
     for (const name of ['error', 'protocol_error']) {
       connection.on(name, (error: unknown) => {
-        process.stderr.write(`broker: a connection is cut off: ${String(error)}\n`);
+        complain(`broker: a connection is cut off: ${String(error)}`);
         socket.destroy();
       });
     }

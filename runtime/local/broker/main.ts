@@ -1,4 +1,6 @@
 import { createInterface } from 'node:readline';
+import { redactText } from '../../core/redact.ts';
+import { complain, guardServer } from '../last-words.ts';
 import { BrokerError } from './broker-error.ts';
 import { startBroker } from './broker.ts';
 import type { BrokerOptions } from './broker.ts';
@@ -9,6 +11,7 @@ import type { BrokerOptions } from './broker.ts';
  * the parent dies, or until SIGTERM; exit code 3 means that the journal could not be written any more.
  */
 async function main(): Promise<void> {
+  guardServer();
   // Ctrl-C reaches the whole process group; the parent stops the broker last, when its clients are done.
   process.on('SIGINT', () => undefined);
   const ended = Promise.withResolvers<void>();
@@ -26,7 +29,7 @@ async function main(): Promise<void> {
   process.stdout.write(`${JSON.stringify({ port: broker.port, connectionString: broker.connectionString })}\n`);
   const failure = await Promise.race([ended.promise, broker.failed]);
   if (failure !== undefined) {
-    process.stderr.write(`${failure.message}\n`);
+    complain(failure.message);
     process.exit(3);
   }
   await broker.close();
@@ -54,7 +57,7 @@ try {
 } catch (error) {
   const code = error instanceof BrokerError ? error.code : 'FAILED';
   const message = error instanceof Error ? error.message : String(error);
-  process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
+  process.stdout.write(`${JSON.stringify({ error: { code, message: redactText(message) } })}\n`);
   process.exitCode = 2;
   process.stdin.destroy();
 }

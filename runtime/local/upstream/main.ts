@@ -1,5 +1,7 @@
 import { createInterface } from 'node:readline';
 
+import { redactText } from '../../core/redact.ts';
+import { guardServer } from '../last-words.ts';
 import { startSimulator } from './simulator.ts';
 import type { Simulator, SimulatorOptions } from './simulator.ts';
 
@@ -11,6 +13,7 @@ const EXIT_CANNOT_START = 2;
  * and runs until stdin ends or SIGTERM comes.
  */
 async function main(): Promise<void> {
+  guardServer();
   // Ctrl-C reaches the whole process group; the process that started this one decides when it ends.
   process.on('SIGINT', () => undefined);
   const input = createInterface({ input: process.stdin });
@@ -35,7 +38,7 @@ async function start(line: string): Promise<Simulator | undefined> {
     return await startSimulator(JSON.parse(line) as SimulatorOptions);
   } catch (error) {
     const { code = 'INVALID_OPTIONS', message } = error as NodeJS.ErrnoException;
-    process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
+    process.stdout.write(`${JSON.stringify({ error: { code, message: redactText(message) } })}\n`);
     process.exitCode = EXIT_CANNOT_START;
     return undefined;
   }
