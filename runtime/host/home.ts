@@ -23,7 +23,7 @@ import { releaseAll, type Release } from './release.ts';
 import { openHomeSealing } from './sealing-keys.ts';
 import { policyAdvice } from './redis-advice.ts';
 import { sharedBudgetsOn } from './shared-budgets.ts';
-import { keepSecret, LOG_REDACTION } from './redaction.ts';
+import { LOG_REDACTION } from './redaction.ts';
 import { openWires } from './wires.ts';
 
 export interface HomeOptions {

@@ -55,7 +55,7 @@ async function printRuns(flags: ListFlags): Promise<void> {
   let count = 0;
   for await (const run of listRuns(place, { states, minerName: flags.miner, userId: flags.user })) {
     count += 1;
-    if (flags.json === true) printJson(rowOf(run, place));
+    if (flags.json) printJson(rowOf(run, place));
     else print(runText(run, place));
   }
   if (count === 0 && !flags.json) print(isAny ? 'There is no such run.\n' : 'No such run is set aside.\n');
@@ -71,7 +71,7 @@ async function printSteer(
   const steered = await steer(place, { steer: verb, userId, minerName, isDryRun });
   const { run, sentTo, notSent } = steered;
   const json = { command: verb, isDryRun, sentTo: sentTo ?? null, notSent: notSent ?? null, ...rowOf(run, place) };
-  if (flags.json === true) printJson(json);
+  if (flags.json) printJson(json);
   else print(steeredText(verb, steered, { place, isDryRun }));
 }
 
