@@ -160,14 +160,7 @@ describe('npm start against an upstream, a proxy and a Redis that repeat what th
     const ended: Ended[] = [];
     for (const [batch, forms] of BATCHES.entries()) {
       const users = forms.map((form) => ({ userId: `f${form}`, accessToken: tokenOf(form) }));
-      const more = [
-        { userId: 'good', accessToken: `${SECRET}-good` },
-        {
-          userId: 'p0',
-          accessToken: `${SECRET}-p`,
-          proxyUrl: `http://${CANARY}-cust:${CANARY}-p%40ss@127.0.0.1:${proxyPort}`,
-        },
-      ];
+      const more = [{ userId: 'good', accessToken: `${SECRET}-good` }];
       const args = [
         ...['--set', 'userCallsPerSecond=1000', '--set', 'upstreamCallsPerSecond=1000', '--set', 'memoryTierEntries=0'],
         ...['--set', 'retryLaterMs=1', '--set', 'inlineWaitMs=10000'],
@@ -176,6 +169,12 @@ describe('npm start against an upstream, a proxy and a Redis that repeat what th
       expect(one.code, one.stderr).toBe(0);
       ended.push(one);
     }
+    const proxyUrl = `http://${CANARY}-cust:${CANARY}-p%40ss@127.0.0.1:${proxyPort}`;
+    const users = [{ userId: 'p0', accessToken: `${SECRET}-p`, proxyUrl }];
+    // The breaker of a way that nobody can use closes it for longer and longer; what was said is said by then.
+    const refused = await mineOnce({ upstream, state, users, args: ['--max-wait', '10s'], env });
+    expect([0, 3], refused.stderr).toContain(refused.code);
+    ended.push(refused);
     judge('stderr of npm start: reasons of users set aside', ended.map(({ stderr }) => stderr).join('\n'));
     const files = await filesBelow(state);
     const log = files.get('adit.log') ?? '';
