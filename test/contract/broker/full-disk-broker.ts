@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ServiceBusClient } from '@azure/service-bus';
 import { openFileLog } from '../../../runtime/adapters/pino-log.ts';
+import { LOG_REDACTION } from '../../../runtime/host/redaction.ts';
 import { startBroker } from '../../../runtime/local/broker/broker.ts';
 import { queue, RETRIES } from './stage.ts';
 
@@ -13,7 +14,7 @@ const [dir = ''] = process.argv.slice(2);
 const CALL_LIMIT = 10_000;
 const filler = join(dir, 'filler');
 writeFileSync(filler, Buffer.alloc(2_000_000, 1));
-const log = openFileLog(join(dir, 'adit.log'));
+const log = openFileLog(join(dir, 'adit.log'), LOG_REDACTION);
 const entities = [queue('q')];
 
 const broker = await startBroker({ stateDir: join(dir, 'broker'), port: 0, entities });
