@@ -24,11 +24,12 @@ const paged = (name: string, paging: string, outcome: HostileCase['outcome']): H
 
 const ENDS: HostileCase['outcome'] = { state: 'done', items: [FIRST], callsMax: 1 };
 const MISSING: HostileCase['outcome'] = { state: 'quarantined', fault: 'marker-missing', items: [], callsMax: 1 };
+const TOO_LONG: HostileCase['outcome'] = { state: 'quarantined', fault: 'page-shape', items: [], callsMax: 1 };
 const GOES_ON: HostileCase['outcome'] = { state: 'done', items: [FIRST, SECOND] };
 
 const CARRIED: readonly HostileCase[] = [
-  carried('of 4096 characters', 'm'.repeat(4096)),
-  carried('of 4096 characters of two bytes', 'é'.repeat(4096)),
+  carried('of 1000 bytes of JSON', 'm'.repeat(998)),
+  carried('of 1000 bytes of JSON, two a character', 'é'.repeat(499)),
   carried('an emoji', '🙈'),
   carried('a slash, a plus and an equals sign', 'QVFI/x+y=='),
   carried('another parameter', 'x&limit=1&after=y'),
@@ -73,6 +74,9 @@ const PAGING: readonly HostileCase[] = [
   paged('the marker is an object', next('{"after":{"after":"m"}}'), MISSING),
   paged('the marker is empty', next('{"after":""}'), MISSING),
   paged('the marker is in the prototype', next('{"__proto__":{"after":"m"}}'), MISSING),
+  paged('a marker of 1001 bytes of JSON', next(`{"after":"${'m'.repeat(999)}"}`), TOO_LONG),
+  paged('a marker of 1002 bytes of JSON, two a character', next(`{"after":"${'é'.repeat(500)}"}`), TOO_LONG),
+  paged('a marker of 4096 characters', next(`{"after":"${'m'.repeat(4096)}"}`), TOO_LONG),
   paged('a marker of 4097 characters', next(`{"after":"${'m'.repeat(4097)}"}`), MISSING),
   paged('a marker of 500 KB', next(`{"after":"${'m'.repeat(500_000)}"}`), MISSING),
   paged('a lone surrogate in the marker', next('{"after":"a\\ud800"}'), MISSING),
@@ -143,6 +147,11 @@ export const MARKER_CASES: readonly HostileCase[] = [
   ...PAGING,
   ...HEALTHY,
   ...[1, 2, 3, 7, 63, 64].map(cycle),
+  {
+    name: 'new markers over the same items for ever',
+    answer: ({ index }) => ({ body: pageText([FIRST, SECOND], `m${index}`) }),
+    outcome: { state: 'quarantined', fault: 'no-progress', items: [FIRST, SECOND], callsMax: 10 },
+  },
   {
     name: 'the marker that was sent comes back',
     answer: always({ body: pageText([FIRST], 'm') }),
