@@ -81,6 +81,13 @@ export class ClientPool {
     return { opened: this.#opened, closed: this.#closed };
   }
 
+  /** The proxy that the user's next call goes through, or null when it goes direct: whose breaker and budget it is subject to. */
+  wayOf(definition: UpstreamDefinition, user: User): string | null {
+    const client = this.#clients.get(keyOf(definition, user));
+    if (client === undefined || !isSameUser(client.user, user)) return user.proxyUrl;
+    return this.#deps.clock.now() < client.directUntilMs ? null : user.proxyUrl;
+  }
+
   /**
    * Sends one call for a user: through the user's proxy when there is one. Only a user with `allowDirect` goes direct instead,
    * at once and for a while, when the proxy itself has failed.
@@ -94,7 +101,7 @@ export class ClientPool {
   ): Promise<UpstreamAnswer> {
     if (this.#isClosed) throw new Fault('transient', 'the clients are closed: this process is stopping');
     this.expire();
-    const key = JSON.stringify([definition.name, user.userId]);
+    const key = keyOf(definition, user);
     const client = this.#clientOf(key, definition, user);
     client.calls += 1;
     try {
@@ -215,6 +222,10 @@ export class ClientPool {
     client.headers = {};
     this.#closed += 1;
   }
+}
+
+function keyOf(definition: UpstreamDefinition, user: User): string {
+  return JSON.stringify([definition.name, user.userId]);
 }
 
 function isSameUser(one: User, other: User): boolean {

@@ -15,7 +15,7 @@ export const PAGE_ITEMS_LIMIT = 100_000;
 /** What a fetch works with. */
 export interface FetchDeps {
   readonly clock: Clock;
-  readonly clients: Pick<ClientPool, 'call'>;
+  readonly clients: Pick<ClientPool, 'call' | 'wayOf'>;
 }
 
 /** One page to ask for. Sizes in bytes, times in ms. */

@@ -199,8 +199,8 @@ class Slice {
 
   /** Permission for a call, or the wait that is too long for a process that is paid for it. */
   #enter(user: User, untilMs: number, lock: AbortSignal): Promise<Entry> {
-    const { limits, clock, settings, definition } = this.#deps;
-    const call = { upstream: definition.name, userId: user.userId, proxyUrl: user.proxyUrl };
+    const { limits, clients, clock, settings, definition } = this.#deps;
+    const call = { upstream: definition.name, userId: user.userId, proxyUrl: clients.wayOf(definition, user) };
     return limits.enter(call, clock.now() < untilMs ? settings.inlineWaitMs : 0, lock);
   }
 

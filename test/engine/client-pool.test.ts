@@ -127,6 +127,20 @@ describe('the way of a call', () => {
     expect(logged.slice(1)).toEqual([{ level: 'info', message: 'a proxy works again', fields: { userId: 'u1' } }]);
   });
 
+  it('is known before the call, so that the right breaker is asked', async () => {
+    const { send, pool, clock } = rig(proxyDown);
+    const user = proxied({ allowDirect: true });
+    expect(pool.wayOf(graph, user)).toBe(PROXY);
+    await send(user);
+    expect([pool.wayOf(graph, user), pool.wayOf(graph, proxied()), pool.wayOf(graph, userNamed('u0'))]).toEqual([
+      null,
+      PROXY,
+      null,
+    ]);
+    await clock.advance(DIRECT_FOR_MS);
+    expect(pool.wayOf(graph, user)).toBe(PROXY);
+  });
+
   it('has the time that is left when it turns direct, and none is asked for when there is none', async () => {
     let tookMs = 12_000;
     const rigged = rig(async (call) => {
