@@ -1,11 +1,13 @@
 import { Cron } from 'croner';
 import { describe, expect, it } from 'vitest';
 import { planStack } from '../../infra/plan.ts';
+import { type BreakerDecision, CLOSED_BREAKER, decideBreaker } from '../../runtime/core/breaker.ts';
 import { FAULTS } from '../../runtime/core/faults.ts';
+import { BRAKE_CACHE_MS, Brakes } from '../../runtime/engine/brakes.ts';
 import { graph } from '../../runtime/upstreams/graph.ts';
-import { pipelineRig } from '../engine/pipeline-rig.ts';
-import { MINER, userNamed } from '../fakes/engine-rig.ts';
-import { serveLists } from '../fakes/scripted-upstream.ts';
+import { MINER } from '../fakes/engine-rig.ts';
+import { memoryLedger } from '../fakes/memory-rows.ts';
+import { seededRandom } from '../fakes/seeded-random.ts';
 import { TestClock } from '../fakes/test-clock.ts';
 import { sampleConfig } from '../infra/sample-config.ts';
 
@@ -34,14 +36,25 @@ describe('the breaker never opens (article ch. 7)', () => {
     expect(breaker.isOpen).toBe(false);
   });
 
-  it('ours: a refusal is known by status and code, whatever its text says', () => {
-    for (const message of ['Rate limited', '', 'no 429 here', '200 OK']) {
+  it('ours: a refusal is known by status and code, whatever its text says, and five in a row open the breaker', () => {
+    let state = CLOSED_BREAKER;
+    const time = { nowMs: NOW_MS, openMs: 15_000 };
+    for (const message of ['Rate limited', '', 'no 429 here', '200 OK', 'busy']) {
+      expect(state.mode).toBe('closed');
       const body = { error: { message, type: 'T', code: 4 } };
       const fault = graph.classify({ status: 403, headers: {}, body }, false, NOW_MS);
       expect(fault?.code).toBe('rate-limit-upstream');
-      expect(FAULTS['rate-limit-upstream']).toMatchObject({ treatment: 'wait', scope: 'upstream' });
+      const { scope } = FAULTS[fault?.code ?? 'token'];
+      if (scope === 'upstream') ({ state } = decideBreaker(state, { kind: 'fault' }, time));
     }
-    expect(graph.classify({ status: 429, headers: {}, body: undefined }, false, NOW_MS)?.code).toBe('rate-limit-user');
+    expect(state.mode).toBe('open');
+    const ask = (nowMs: number): BreakerDecision =>
+      decideBreaker(state, { kind: 'ask', leaseMs: 1000 }, { ...time, nowMs });
+    expect(ask(NOW_MS + 14_999).verdict.kind).toBe('wait');
+    const probe = ask(NOW_MS + 15_000);
+    expect(probe.verdict.kind).toBe('probe');
+    ({ state } = probe);
+    expect(ask(NOW_MS + 15_000).verdict.kind).toBe('wait');
   });
 });
 
@@ -103,12 +116,18 @@ describe('an invalid cron as a brake is a valid date (article ch. 5)', () => {
     expect(either?.getUTCMonth()).toBe(0);
   });
 
-  it('ours: what is stopped is stopped by a word, and fires for nobody, whatever its schedule', async () => {
-    const { signal } = new AbortController();
-    const script = serveLists({ u1: [[{ id: 'a' }]] });
-    const one = pipelineRig({ clock: new TestClock(), script, miners: [{ ...MINER, retired: true }] });
-    const count = await one.open().fireMiner(MINER.name, [userNamed('u1')], signal);
-    expect(count).toEqual({ started: 0, coalesced: 0, revived: 0, setAside: 0 });
-    expect(one.upstream.calls).toEqual([]);
+  it('ours: a stored brake stops a lane on every day of the year, until it is released', async () => {
+    const clock = new TestClock();
+    const { control } = memoryLedger();
+    const brakes = new Brakes({ control, clock, random: seededRandom(1), log: { warn: () => undefined } });
+    const target = { kind: 'lane', name: MINER.lane } as const;
+    await brakes.engage(target, { engagedBy: 'a person', reason: 'a drill' });
+    for (let day = 0; day < 366; day += 1) {
+      await clock.advance(24 * 3_600_000);
+      expect(await brakes.on(MINER)).toMatchObject({ isEngaged: true, reason: 'a drill' });
+    }
+    await brakes.release(target, 'a person', 'over');
+    await clock.advance(BRAKE_CACHE_MS);
+    expect(await brakes.on(MINER)).toBeUndefined();
   });
 });
