@@ -21,7 +21,7 @@ export const EMPTY_PAGES_LIMIT = 1000;
 export const PAGES_REMEMBERED = 64;
 
 /** Sampled items that are remembered: all that were met, and later about three of each of the last 64 pages. */
-export const ITEMS_REMEMBERED = 196;
+const ITEMS_REMEMBERED = 196;
 
 /** Characters of a page's hash and of a sampled item's: 24 bits each. */
 const WIDTH = 4;
@@ -82,7 +82,7 @@ export interface ContentDecision {
  *
  * By chance a new page equals one of 64 with 64 / 2^24 = 3.8e-6, five in a row with 8e-28. A page of new items looks old when all
  * its sampled items are taken for others: 196 / 2^24 = 1.2e-5 for the smallest pages, below 1e-3 for pages of 1,000 (whose
- * sample fills 196 of 2^24 * 0.75^17 hashes); twelve in a row with less than 1e-36. Over 10^6 pages both stay below 1e-21.
+ * sample fills 196 of 2^24 * 0.75^20 hashes); twelve in a row with less than 1e-36. Over 10^6 pages both stay below 1e-21.
  */
 export function guardContent(state: ContentState, ids: readonly string[]): ContentDecision {
   const hashes = new Set(ids.map(hash32));

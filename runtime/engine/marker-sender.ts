@@ -5,7 +5,7 @@ import type { Bus, OutgoingMessage, Random } from '../ports.ts';
 
 /** What sending marker messages needs. */
 export interface MarkerSenderDeps {
-  readonly bus: Bus;
+  readonly bus: Pick<Bus, 'send'>;
   readonly random: Random;
 }
 

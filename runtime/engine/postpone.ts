@@ -4,7 +4,7 @@ import type { Bus, Clock, Handled, IncomingMessage, OutgoingMessage, Random } fr
 
 /** What putting a message back for later needs. */
 export interface Postpone {
-  readonly bus: Bus;
+  readonly bus: Pick<Bus, 'send'>;
   readonly clock: Clock;
   readonly random: Random;
   /** Queue that the message came from. */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { openServiceBus } from '../adapters/service-bus.ts';
+import type { ServiceBusOptions } from '../adapters/service-bus.ts';
 import { openSqliteLedger } from '../adapters/sqlite-ledger.ts';
 import { sha256Digest, systemClock, systemRandom } from '../adapters/system.ts';
 import { miners } from '../catalog.ts';
@@ -13,9 +13,11 @@ import { sendResumed, type SteerOutcome, steerRun } from '../engine/steer-run.ts
 import type { Bus, Ledger } from '../ports.ts';
 import { openAzureStorage } from './azure-storage.ts';
 import { BadInput } from './bad-input.ts';
+import { readBroker } from './broker-address.ts';
 import { STATE_FOLDER_DEFAULT } from './options.ts';
 import { releaseAll, type Release } from './release.ts';
 import { openStackStorage, type Whereabouts } from './stack-storage.ts';
+import { storageRefusal } from './storage-refusal.ts';
 
 /** Which runs; undefined = all. */
 export interface RunFilter {
@@ -41,7 +43,7 @@ export async function* listRuns(place: Whereabouts, filter: RunFilter): AsyncIte
       }
     }
   } catch (error) {
-    throw refusalOf(error) ?? error;
+    throw storageRefusal(error, 'the table of runs') ?? error;
   } finally {
     await releaseAll(releases);
   }
@@ -76,13 +78,13 @@ export async function steer(place: Whereabouts, command: SteerCommand): Promise<
     const outcome = await steerRun(deps, { minerName, userId }, command);
     if (outcome.kind !== 'written') throw refused(outcome, place, command);
     const { before, run, etag } = outcome;
-    const isToSend = run.state === 'live' && !command.isDryRun && opened.openBus !== undefined;
-    if (!isToSend) return { before, run, sentTo: undefined, notSent: undefined };
+    const connect = run.state === 'live' && !command.isDryRun ? await opened.connect() : undefined;
+    if (connect === undefined) return { before, run, sentTo: undefined, notSent: undefined };
     const sentTo = routeOf({ name: minerName }).miningQueue;
-    const notSent = await trySend(opened.openBus, releases, (bus) => sendResumed({ ...deps, bus }, { run, etag }));
+    const notSent = await trySend(connect, releases, (bus) => sendResumed({ ...deps, bus }, { run, etag }));
     return { before, run, sentTo: notSent === undefined ? sentTo : undefined, notSent };
   } catch (error) {
-    throw refusalOf(error) ?? error;
+    throw storageRefusal(error, 'the table of runs') ?? error;
   } finally {
     await releaseAll(releases);
   }
@@ -99,29 +101,31 @@ export function shellWord(text: string): string {
   return /^[\w.,:@%+=/-]+$/.test(text) && !text.startsWith('-') ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
+type Connect = ServiceBusOptions['connect'];
+
 interface Opened {
   readonly runs: Runs;
-  /** Absent where the bus lives only inside `npm start`. */
-  readonly openBus?: () => Promise<Bus>;
+  /** How the bus is reached; undefined where nobody runs one. */
+  readonly connect: () => Promise<Connect | undefined>;
 }
 
 async function open(place: Whereabouts, releases: Release[]): Promise<Opened> {
   const { stack, state, environment } = place;
   if (stack !== undefined) {
     const { ledger, bus, credential } = await openStackStorage(stack);
-    const openBus = async (): Promise<Bus> => {
-      const connect =
-        'namespace' in bus ? { fullyQualifiedNamespace: bus.namespace, credential: await credential() } : bus;
-      return openServiceBus({ connect, clock: systemClock, random: systemRandom, onEvent: () => undefined });
-    };
-    return { runs: runsOf(ledger, releases), openBus };
+    const connect = async (): Promise<Connect> =>
+      'namespace' in bus ? { fullyQualifiedNamespace: bus.namespace, credential: await credential() } : bus;
+    return { runs: runsOf(ledger, releases), connect };
   }
+  const named = environment.bus;
+  const connect = async (): Promise<Connect | undefined> =>
+    named === undefined ? readBroker(state) : { connectionString: named };
   if (environment.storage !== undefined) {
-    return { runs: runsOf((await openAzureStorage(environment.storage)).ledger, releases) };
+    return { runs: runsOf((await openAzureStorage(environment.storage)).ledger, releases), connect };
   }
   const file = join(state, 'ledger.db');
   // Looking must not make a folder.
-  if (existsSync(file)) return { runs: runsOf(openSqliteLedger({ file }), releases) };
+  if (existsSync(file)) return { runs: runsOf(openSqliteLedger({ file }), releases), connect };
   throw new BadInput(
     `there are no runs in ${state}. Next: npm start -- --once --state ${shellWord(state)}, or name another folder with --state`,
   );
@@ -134,21 +138,17 @@ function runsOf(ledger: Ledger, releases: Release[]): Runs {
 
 /** Why the message was not sent, or undefined. */
 async function trySend(
-  openBus: (() => Promise<Bus>) | undefined,
+  connect: Connect,
   releases: Release[],
-  send: (bus: Bus) => Promise<void>,
+  send: (bus: Pick<Bus, 'send'>) => Promise<void>,
 ): Promise<string | undefined> {
-  if (openBus === undefined) return undefined;
-  const bus = await openBus();
+  // Only a resumed run needs the client, and it takes its time to load.
+  const { openServiceBus } = await import('../adapters/service-bus.ts');
+  const bus = openServiceBus({ connect, clock: systemClock, random: systemRandom, onEvent: () => undefined });
   releases.push(() => bus.close());
   const limit = AbortSignal.timeout(SEND_LIMIT_MS);
-  const bounded: Bus = {
-    send: (entity, messages) => bus.send(entity, messages, limit),
-    consume: (...parts) => bus.consume(...parts),
-    close: () => bus.close(),
-  };
   try {
-    await send(bounded);
+    await send({ send: (entity, messages) => bus.send(entity, messages, limit) });
     return undefined;
   } catch (error) {
     return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
@@ -186,14 +186,4 @@ function refused(
         `the run of ${minerName} for ${userId} is moved by others all the time. Next: run this again`,
       );
   }
-}
-
-/** What a storage account answers to somebody who has no role there. */
-function refusalOf(error: unknown): BadInput | undefined {
-  const { statusCode } = error as { statusCode?: number };
-  if (statusCode !== 401 && statusCode !== 403) return undefined;
-  return new BadInput(
-    `the ledger is not open to this login (${statusCode}). Next: have the role "Storage Table Data Contributor" on the stack's storage account`,
-    { cause: error },
-  );
 }
