@@ -11,6 +11,7 @@ import {
   releaseBrake,
   releasedAtMs,
 } from '../core/brake.ts';
+import { type Backoff, backoffMs } from '../core/backoff.ts';
 import { ServiceError } from '../core/failure.ts';
 import type { Miner } from '../core/miner.ts';
 import type { Clock, Log, Random, Rows, StoredRow } from '../ports.ts';
@@ -33,8 +34,9 @@ const READ_LIMIT_MS = 1000;
 /** Brakes that are read at most: three lanes and one per miner. */
 const BRAKES_LIMIT = 1000;
 
-/** Attempts to change a brake that somebody else changes too. */
-const CHANGE_ATTEMPTS_LIMIT = 10;
+/** Attempts to change a brake that somebody else changes too, and the waits between them: chance parts the processes. */
+const CHANGE_ATTEMPTS_LIMIT = 20;
+const CHANGE_BACKOFF: Backoff = { firstMs: 5, maxMs: 500, jitter: 1 };
 
 type Engaging = Omit<Brake, 'isEngaged' | 'target' | 'engagedAtMs'>;
 
@@ -113,15 +115,18 @@ export class Brakes {
     target: BrakeTarget,
     change: (before: Brake | undefined) => After,
   ): Promise<After> {
-    const { control } = this.#deps;
+    const { control, clock, random } = this.#deps;
     const key = { partition: BRAKE_PARTITION, row: brakeRow(target) };
-    for (let attempt = 0; attempt < CHANGE_ATTEMPTS_LIMIT; attempt += 1) {
+    for (let attempt = 1; attempt <= CHANGE_ATTEMPTS_LIMIT; attempt += 1) {
       const [row] = await control.read([key]);
       const before = row === undefined ? undefined : decode(row);
       const after = change(before);
       if (after === undefined || after === before) return after;
       const [outcome] = await control.write([{ ...key, value: JSON.stringify(after), ifMatch: row?.etag ?? 'absent' }]);
-      if (outcome?.ok !== true) continue;
+      if (outcome?.ok !== true) {
+        await clock.sleep(backoffMs(CHANGE_BACKOFF, attempt, random.next()));
+        continue;
+      }
       this.#readAtMs = -Infinity;
       return after;
     }

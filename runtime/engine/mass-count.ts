@@ -1,3 +1,4 @@
+import { type Backoff, backoffMs } from '../core/backoff.ts';
 import { ServiceError } from '../core/failure.ts';
 import { prefixEnd, USER_HASH_DIGITS } from '../core/keys.ts';
 import { beginCount, completeCount, type CountedCode, type FiringSize } from '../core/mass.ts';
@@ -21,8 +22,15 @@ export interface Fallen {
 /** Rows that the users of one count are spread over, so that no row is written by everybody. */
 const SHARDS = Array.from({ length: 16 }, (_, shard) => shard.toString(16));
 
-/** Attempts to change a row that others change too. */
-const CHANGE_ATTEMPTS_LIMIT = 20;
+/** Attempts to change a row that others change too, and the waits between them: chance parts the processes. */
+const CHANGE_ATTEMPTS_LIMIT = 30;
+const CHANGE_BACKOFF: Backoff = { firstMs: 5, maxMs: 1000, jitter: 1 };
+
+/** An addition to a counter that has not been written yet. */
+interface Raise {
+  amount: number;
+  done: Promise<void>;
+}
 
 /** Rows of an old count that one firing deletes per shard. */
 const SWEEP_LIMIT = 500;
@@ -35,6 +43,8 @@ const CODES: readonly CountedCode[] = ['user-gone', 'token'];
  */
 export class MassCount {
   readonly #deps: MassCountDeps;
+  readonly #waiting = new Map<string, Raise>();
+  readonly #turns = new Map<string, Promise<void>>();
 
   constructor(deps: MassCountDeps) {
     this.#deps = deps;
@@ -83,19 +93,40 @@ export class MassCount {
     countId: string,
     one: { userId: string; minerName: string },
   ): Promise<boolean> {
-    const { control } = this.#deps;
     const { userId, minerName } = one;
     let isNew = false;
-    await change(control, this.#userKey(upstream, code, countId, userId), (row) => {
+    await this.#change(this.#userKey(upstream, code, countId, userId), (row) => {
       isNew = row === undefined;
       const minerNames = row === undefined ? [] : (JSON.parse(row.value) as Fallen).minerNames;
       if (minerNames.includes(minerName)) return undefined;
       return JSON.stringify({ userId, minerNames: [...minerNames, minerName] } satisfies Fallen);
     });
     if (!isNew) return false;
-    const counter = counterKey(upstream, code, countId, this.#hash(userId).charAt(0));
-    await change(control, counter, (row) => String((row === undefined ? 0 : numberIn(row)) + 1));
+    await this.#raise(counterKey(upstream, code, countId, this.#hash(userId).charAt(0)));
     return true;
+  }
+
+  /** Adds one to a counter. What comes up in this process while the row is being written is added in one go. */
+  #raise(key: RowKey): Promise<void> {
+    const id = `${key.partition} ${key.row}`;
+    const waiting = this.#waiting.get(id);
+    if (waiting !== undefined) {
+      waiting.amount += 1;
+      return waiting.done;
+    }
+    const raise: Raise = { amount: 1, done: Promise.resolve() };
+    const before = this.#turns.get(key.partition) ?? Promise.resolve();
+    raise.done = before.then(() => {
+      this.#waiting.delete(id);
+      return this.#change(key, (row) => String((row === undefined ? 0 : numberIn(row)) + raise.amount));
+    });
+    this.#waiting.set(id, raise);
+    // One per partition, of which there are few; whoever waits hears of the error.
+    this.#turns.set(
+      key.partition,
+      raise.done.catch(() => undefined),
+    );
+    return raise.done;
   }
 
   /** Everybody who was recorded. */
@@ -114,13 +145,27 @@ export class MassCount {
 
   async #changeSize(upstream: string, decide: (before: FiringSize | undefined) => FiringSize): Promise<FiringSize> {
     let size: FiringSize | undefined;
-    await change(this.#deps.control, sizeKey(upstream), (row) => {
+    await this.#change(sizeKey(upstream), (row) => {
       const before = row === undefined ? undefined : (JSON.parse(row.value) as FiringSize);
       size = decide(before);
       return size === before ? undefined : JSON.stringify(size);
     });
     if (size === undefined) throw new ServiceError('the size of a firing was not decided');
     return size;
+  }
+
+  /** Compare-and-set of one row. `decide` answers undefined when nothing is to be changed. */
+  async #change(key: RowKey, decide: (row: StoredRow | undefined) => string | undefined): Promise<void> {
+    const { control, clock, random } = this.#deps;
+    for (let attempt = 1; attempt <= CHANGE_ATTEMPTS_LIMIT; attempt += 1) {
+      const [row] = await control.read([key]);
+      const value = decide(row);
+      if (value === undefined) return;
+      const [outcome] = await control.write([{ ...key, value, ifMatch: row?.etag ?? 'absent' }]);
+      if (outcome?.ok === true) return;
+      await clock.sleep(backoffMs(CHANGE_BACKOFF, attempt, random.next()));
+    }
+    throw new ServiceError(`the row ${key.row} changed ${CHANGE_ATTEMPTS_LIMIT} times meanwhile`);
   }
 
   async #sweep(upstream: string, code: CountedCode, countId: string): Promise<void> {
@@ -160,20 +205,4 @@ function counterKey(upstream: string, code: CountedCode, countId: string, shard:
 
 function numberIn(row: StoredRow): number {
   return Number(row.value);
-}
-
-/** Compare-and-set of one row. `decide` answers undefined when nothing is to be changed. */
-async function change(
-  rows: Rows,
-  key: RowKey,
-  decide: (row: StoredRow | undefined) => string | undefined,
-): Promise<void> {
-  for (let attempt = 0; attempt < CHANGE_ATTEMPTS_LIMIT; attempt += 1) {
-    const [row] = await rows.read([key]);
-    const value = decide(row);
-    if (value === undefined) return;
-    const [outcome] = await rows.write([{ ...key, value, ifMatch: row?.etag ?? 'absent' }]);
-    if (outcome?.ok === true) return;
-  }
-  throw new ServiceError(`the row ${key.row} changed ${CHANGE_ATTEMPTS_LIMIT} times meanwhile`);
 }

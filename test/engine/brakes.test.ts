@@ -129,6 +129,26 @@ describe('a lane that is stopped', () => {
     expect(lakeIds(one.world.lake)).toEqual(idsOf('u1', pagesOf(5)));
   });
 
+  it('knows a message again that was put back: the next one, which was never sent, is sent then', async () => {
+    const one = rig(serveLists({ u1: pagesOf(3) }), { settings: { slicePages: 1 } });
+    const { process, world } = one;
+    await process.start('u1');
+    const held = marker(world);
+    let isAway = true;
+    world.bus.beforeSend = (entity) => {
+      if (isAway && entity === MINING_QUEUE) throw new Error('away');
+    };
+    await expect(process.deliver(held)).rejects.toThrow('away');
+    expect(await process.run('u1')).toMatchObject({ slice: 1, marker: 'm1' });
+    isAway = false;
+    await process.brakes.engage(REALTIME, WHY);
+    world.clock.skip(BRAKE_CACHE_MS);
+    await process.deliver(held);
+    await process.brakes.release(REALTIME, 'bo', 'done');
+    await process.drain();
+    expect(await process.run('u1')).toMatchObject({ state: 'done', pages: 3, revivals: 0 });
+  });
+
   it('stops a retry that waits, too', async () => {
     const one = rig(async ({ index }) => {
       if (index === 0) await one.process.brakes.engage(REALTIME, WHY);

@@ -115,6 +115,19 @@ describe.each([
 });
 
 describe('the count of a firing', () => {
+  it('is exact when three processes count hundreds of users at once', async () => {
+    const { process, restart } = rig(falling(() => true, GONE));
+    const counts = [process, restart(), restart()].map(({ massCount }) => massCount);
+    await counts[0]!.begin('graph', { users: 100_000, isWhole: true });
+    const { countId } = await counts[1]!.size('graph');
+    await Promise.all(
+      Array.from({ length: 600 }, (_, at) =>
+        counts[at % 3]!.add('graph', 'user-gone', countId, { userId: `u${at}`, minerName: 'chats' }),
+      ),
+    );
+    expect(await counts[2]!.total('graph', 'user-gone', countId)).toBe(600);
+  });
+
   it('counts a user once, however many miners miss him', async () => {
     const one = rig(falling(() => true, GONE));
     await fired(one, 5);
