@@ -14,9 +14,8 @@ import type { Bus, Ledger } from '../ports.ts';
 import { openAzureStorage } from './azure-storage.ts';
 import { BadInput } from './bad-input.ts';
 import { readBroker } from './broker-address.ts';
-import { STATE_FOLDER_DEFAULT } from './options.ts';
 import { releaseAll, type Release } from './release.ts';
-import { openStackStorage, type Whereabouts } from './stack-storage.ts';
+import { openStackStorage, placeFlags, shellWord, type Whereabouts } from './stack-storage.ts';
 import { storageRefusal } from './storage-refusal.ts';
 
 /** Which runs; undefined = all. */
@@ -43,7 +42,7 @@ export async function* listRuns(place: Whereabouts, filter: RunFilter): AsyncIte
       }
     }
   } catch (error) {
-    throw storageRefusal(error, 'the table of runs') ?? error;
+    throw storageRefusal(error, 'the ledger') ?? error;
   } finally {
     await releaseAll(releases);
   }
@@ -84,21 +83,10 @@ export async function steer(place: Whereabouts, command: SteerCommand): Promise<
     const notSent = await trySend(connect, releases, (bus) => sendResumed({ ...deps, bus }, { run, etag }));
     return { before, run, sentTo: notSent === undefined ? sentTo : undefined, notSent };
   } catch (error) {
-    throw storageRefusal(error, 'the table of runs') ?? error;
+    throw storageRefusal(error, 'the ledger') ?? error;
   } finally {
     await releaseAll(releases);
   }
-}
-
-/** Flags that a person repeats to mean the same place. */
-export function placeFlags({ stack, state }: Whereabouts): string {
-  if (stack !== undefined) return ` --stack ${stack}`;
-  return state === STATE_FOLDER_DEFAULT ? '' : ` --state ${shellWord(state)}`;
-}
-
-/** A text as one word of a shell's command line. */
-export function shellWord(text: string): string {
-  return /^[\w.,:@%+=/-]+$/.test(text) && !text.startsWith('-') ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 type Connect = ServiceBusOptions['connect'];

@@ -10,6 +10,7 @@ import type { StartOptions } from './options.ts';
 import type { Place } from './place.ts';
 import { listText, type OnceResult, type Reporter, resultText } from './report.ts';
 import type { Source, Targets } from './source.ts';
+import { placeFlags } from './stack-storage.ts';
 import { compareWithTruth } from './truth.ts';
 
 /** Time between two looks at whether everything is in the lake, in ms. */
@@ -191,7 +192,8 @@ export class Session {
     const keys = brakes.map(({ target, engagedAtMs }) => `${targetText(target)} ${engagedAtMs}`);
     for (const [at, brake] of brakes.entries()) {
       const key = keys[at] ?? '';
-      if (!this.#toldBrakes.has(key)) this.#reporter.line(`${brakeText(brake)}\nNext: ${releaseCommand(brake.target)}`);
+      if (!this.#toldBrakes.has(key))
+        this.#reporter.line(`${brakeText(brake)}\nNext: ${releaseCommand(brake.target, placeFlags(this.#options))}`);
     }
     this.#toldBrakes.clear();
     for (const key of keys) this.#toldBrakes.add(key);
@@ -220,7 +222,7 @@ export class Session {
     this.#reporter.line(resultText(result));
     const aside = progress.setAsideList();
     if (aside.length > 0) this.#reporter.line(listText(aside));
-    const early = whyEarly(end, waiting, this.#place.facts.logFile);
+    const early = whyEarly(end, waiting, { logFile: this.#place.facts.logFile, flags: placeFlags(this.#options) });
     if (early !== undefined) this.#reporter.line(early);
     if (this.#options.json) {
       const more =
@@ -240,14 +242,19 @@ function whyNot(error: unknown): string {
 }
 
 /** Why a `--once` ended before everything was in the lake, and what to do; undefined when it did not. */
-function whyEarly(end: End, waiting: readonly Waiting[], logFile: string): string | undefined {
+function whyEarly(
+  end: End,
+  waiting: readonly Waiting[],
+  place: { readonly logFile: string; readonly flags: string },
+): string | undefined {
+  const { logFile, flags } = place;
   switch (end) {
     case 'drained':
       return undefined;
     case 'waited':
       return `Gave up after --max-wait; ${waiting.length} runs wait:\n${listText(waiting)}`;
     case 'braked':
-      return `Lanes are stopped (npm run adit -- brake status); ${waiting.length} of their runs wait. Nothing is lost; release them, and the same command goes on.`;
+      return `Lanes are stopped (npm run adit -- brake status${flags}); ${waiting.length} of their runs wait. Nothing is lost; release them, and the same command goes on.`;
     case 'stopped':
       return `Stopped; ${waiting.length} runs are not over. Nothing is lost; the same command goes on from here.`;
     case 'stuck':

@@ -2,6 +2,7 @@ import type { TokenCredential } from '@azure/identity';
 import { type AzureStorage, openStorageAt } from './azure-storage.ts';
 import { type BusPlace, readCloud } from './cloud-config.ts';
 import type { Environment } from './config.ts';
+import { STATE_FOLDER_DEFAULT } from './options.ts';
 import { readStackOutputs } from './stack-outputs.ts';
 
 /** Whose ledger and lake: those of a state folder, or of a deployed stack. */
@@ -30,4 +31,15 @@ export async function openStackStorage(stack: string): Promise<StackStorage> {
     (login ??= import('./person-login.ts').then(({ personLogin }) => personLogin()));
   const opened = await openStorageAt(storage, credential);
   return { ...opened, bus, environment, credential };
+}
+
+/** Flags that a person repeats to mean the same place. */
+export function placeFlags({ stack, state }: Pick<Whereabouts, 'stack' | 'state'>): string {
+  if (stack !== undefined) return ` --stack ${stack}`;
+  return state === STATE_FOLDER_DEFAULT ? '' : ` --state ${shellWord(state)}`;
+}
+
+/** A text as one word of a shell's command line. */
+export function shellWord(text: string): string {
+  return /^[\w.,:@%+=/-]+$/.test(text) && !text.startsWith('-') ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -10,6 +10,7 @@ import {
   releaseCommand,
 } from '../host/brake-command.ts';
 import { print, printJson } from '../host/exits.ts';
+import { placeFlags } from '../host/stack-storage.ts';
 import { addPlace, type PlaceFlags, placeOf } from './where.ts';
 
 interface BrakeFlags extends PlaceFlags {
@@ -68,12 +69,12 @@ function engagedText({ target, hasChanged, brake }: BrakeAnswer, flags: BrakeFla
   const what = `The ${targetText(target)}`;
   if (!hasChanged && brake !== undefined) return `${what} was stopped before. ${brakeText(brake)}`;
   if (flags.dryRun) return `${what} would stop: ${flags.reason ?? ''}. Nothing was changed.`;
-  return `${what} is stopped. Every process sees it within 5 s; what is mined is still delivered, and nothing is lost.\nNext: ${releaseCommand(target)}`;
+  return `${what} is stopped. Every process sees it within 5 s; what is mined is still delivered, and nothing is lost.\nNext: ${releaseCommand(target, placeFlags(placeOf(flags)))}`;
 }
 
 function releasedText({ target, hasChanged }: BrakeAnswer, flags: BrakeFlags): string {
   const what = `The ${targetText(target)}`;
-  if (!hasChanged) return `${what} is not stopped. Next: npm run adit -- brake status`;
+  if (!hasChanged) return `${what} is not stopped. Next: npm run adit -- brake status${placeFlags(placeOf(flags))}`;
   if (flags.dryRun) return `${what} would be released. Nothing was changed.`;
   return `${what} is released. Its messages come back by themselves, each when its wait is over; firings go on at once.`;
 }

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { BadInput } from '../host/bad-input.ts';
 import { print, printJson } from '../host/exits.ts';
-import { listRuns, placeFlags, shellWord, steer, type Steered } from '../host/runs-command.ts';
+import { listRuns, steer, type Steered } from '../host/runs-command.ts';
+import { placeFlags, shellWord } from '../host/stack-storage.ts';
 import type { Whereabouts } from '../host/stack-storage.ts';
 import type { Run, RunState } from '../core/run.ts';
 import { STEERS, type Steer } from '../core/set-aside.ts';

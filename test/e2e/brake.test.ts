@@ -100,7 +100,7 @@ describe('npm start -- --once beside a brake', () => {
     const once = await adit('start', args);
     expect(once.code, once.stderr).toBe(1);
     expect(once.stderr).toMatch(/lane money +stopped since .*: the bill/);
-    expect(once.stderr).toContain('Lanes are stopped (npm run adit -- brake status)');
+    expect(once.stderr).toContain('Lanes are stopped (npm run adit -- brake status --state ');
     const mined = new Set((await exportRows(state)).map(({ miner }) => miner));
     const money = miners.filter(({ lane }) => lane === 'money').map(({ name }) => name);
     expect(money.some((name) => mined.has(name))).toBe(false);
