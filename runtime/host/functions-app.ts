@@ -1,3 +1,4 @@
+import { targetText } from '../core/brake.ts';
 import { beat, type HeartbeatDeps } from '../engine/heartbeat.ts';
 import { isDeadLetterCopy } from '../engine/dead-letter.ts';
 import type { Pipeline } from '../engine/pipeline.ts';
@@ -116,12 +117,17 @@ export class FunctionsApp {
     ]);
     for (const answer of [ledger, backlog])
       if (answer.status === 'rejected') this.#warn('not in health', answer.reason);
+    // Lanes that somebody, or a mass fault, has stopped: no illness of this process, but what to look at first.
+    const brakes = await pipeline.brakes();
     const report = {
       ...about,
       ledger: ledger.status === 'fulfilled' ? 'ok' : kindOf(ledger.reason),
       bus: backlog.status === 'fulfilled' ? 'ok' : kindOf(backlog.reason),
       ...(backlog.status === 'fulfilled' ? { backlog: backlog.value } : {}),
       running: this.#running.size,
+      brakes: brakes.map(({ target, engagedAtMs, reason }) => ({
+        ...{ target: targetText(target), since: new Date(engagedAtMs).toISOString(), reason },
+      })),
       counters: pipeline.completeness.counters,
       miners: Object.fromEntries(
         [...pipeline.progress.miners].map(([name, { pages, itemsNew }]) => [name, { pages, itemsNew }]),

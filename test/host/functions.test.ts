@@ -231,7 +231,7 @@ describe('a queue function', () => {
 
   it('begins nothing while its lane is stopped: the message waits in its queue, and no user is fired', async () => {
     const clock = new TestClock();
-    const { core, rig } = await bed({ clock });
+    const { app, core, rig } = await bed({ clock });
     await rig.open().users.import([userNamed('u1'), userNamed('u2')]);
     await core.tick('fireChats');
     const message = await marker(rig);
@@ -246,6 +246,11 @@ describe('a queue function', () => {
     expect(rig.upstream.calls).toEqual([]);
     expect(await rig.bus.depth(QUEUE)).toMatchObject({ active, scheduled: 1 });
     expect(rig.logged).toContain('a firing is left out, its lane is stopped');
+    const { isWell, report } = await app.health();
+    expect([isWell, report['brakes']]).toEqual([
+      true,
+      [{ target: 'lane realtime', since: '1970-01-01T00:00:00.000Z', reason: 'the bill' }],
+    ]);
   });
 
   it('sends poison to the dead letters with its reason, and lets the host complete the original', async () => {
