@@ -7,7 +7,7 @@ import { adit, emptyFolder, type Ended, lastJson, type Running, startAdit, until
 import { exportRows, mineArgs } from './lake-rows.ts';
 import { page, plainItems, startUpstream } from './scripted-upstream.ts';
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 /** By then nothing may be asked any more. */
 const BAR_MS = 5000;

@@ -9,7 +9,7 @@ import { exportRows, mineArgs } from './lake-rows.ts';
 import { page, plainItems, startUpstream } from './scripted-upstream.ts';
 import { envelopeOf, itemNamed, onBroker } from './state-broker.ts';
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 const redrive = (state: string, ...args: readonly string[]): Promise<Ended> =>
   adit('adit', ['redrive', ...args, '--state', state]);

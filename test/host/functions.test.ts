@@ -1,73 +1,16 @@
 import { describe, expect, it, vi } from 'vitest';
-import { sha256Digest } from '../../runtime/adapters/system.ts';
 import { miners } from '../../runtime/catalog.ts';
 import { functionsOf } from '../../runtime/core/functions.ts';
-import { entitiesOf, INGESTION_QUEUE, routeOf } from '../../runtime/core/route.ts';
-import { BRAKE_CACHE_MS } from '../../runtime/engine/brakes.ts';
+import { entitiesOf, INGESTION_QUEUE } from '../../runtime/core/route.ts';
 import { liveHosts } from '../../runtime/engine/heartbeat.ts';
-import { Runs } from '../../runtime/engine/runs.ts';
-import { FunctionsApp, type FunctionsGround } from '../../runtime/host/functions-app.ts';
 import { incomingMessage } from '../../runtime/host/functions-message.ts';
 import { registerFunctions } from '../../runtime/host/functions-register.ts';
-import { CHATS, pipelineRig, type PipelineRig } from '../engine/pipeline-rig.ts';
 import { AutoClock } from '../fakes/auto-clock.ts';
 import { lakeIds, userNamed } from '../fakes/engine-rig.ts';
-import { serveLists } from '../fakes/scripted-upstream.ts';
 import { TestClock } from '../fakes/test-clock.ts';
-import { captureFunctions, type FunctionsCore, type RpcData } from './functions-core-stub.ts';
-import { FunctionsHost, triggerMetadata } from './functions-host.ts';
-
-const QUEUE = routeOf(CHATS).miningQueue;
-const DEAD_LETTERS = '/$DeadLetterQueue';
-const LISTS = serveLists({ u1: [[{ id: 'a' }], [{ id: 'b' }]], u2: [[{ id: 'c' }]] });
-/** Not UTF-8: as text it would come back as replacement characters. */
-const BINARY = Buffer.from([0x8b, 0xff, 0xfe, 0x00, 0xc3, 0x28, 0xed, 0xa0, 0x80]);
-
-interface Bed {
-  readonly rig: PipelineRig;
-  readonly core: FunctionsCore;
-  readonly app: FunctionsApp;
-  readonly clock: TestClock | AutoClock;
-  readonly opened: () => number;
-  readonly closed: () => number;
-}
-
-/** The app over fakes, registered with a stub of the worker. */
-async function bed(changes: { clock?: TestClock | AutoClock; open?: () => Promise<void> } = {}): Promise<Bed> {
-  const clock = changes.clock ?? new TestClock();
-  const rig = pipelineRig({ clock, script: LISTS });
-  let opened = 0;
-  let closed = 0;
-  const open = async (): Promise<FunctionsGround> => {
-    opened += 1;
-    await changes.open?.();
-    const close = async (): Promise<void> => void (closed += 1);
-    return { settings: rig.settings, ledger: rig.ledger, openPipeline: () => rig.open(), close };
-  };
-  const app = new FunctionsApp({ open, version: 'v1', hostId: 'host-1', clock, log: rig.log });
-  const core = await captureFunctions(() => registerFunctions(functionsOf([CHATS]), app, 'v1'));
-  return { rig, core, app, clock, opened: () => opened, closed: () => closed };
-}
-
-/** What the host says about a first delivery. */
-function metadata(changes: Readonly<Record<string, RpcData>> = {}): Readonly<Record<string, RpcData>> {
-  const message = {
-    messageId: 'm1',
-    body: BINARY,
-    contentType: 'application/x',
-    subject: 'chats',
-    sessionId: undefined,
-  };
-  return {
-    ...triggerMetadata({ ...message, properties: { schemaVersion: 1 }, deliveryCount: 0, enqueuedAtMs: 0 }),
-    ...changes,
-  };
-}
-
-async function marker(rig: PipelineRig): Promise<RpcData> {
-  const [message] = rig.bus.messages(QUEUE);
-  return { bytes: message?.body ?? new Uint8Array(0) };
-}
+import { captureFunctions } from './functions-core-stub.ts';
+import { BINARY, bed, DEAD_LETTERS, LISTS, marker, metadata, QUEUE } from './functions-bed.ts';
+import { FunctionsHost } from './functions-host.ts';
 
 describe('registration', () => {
   it('covers every function of the catalog, with its schedule or its queue', async () => {
@@ -185,72 +128,6 @@ describe('a queue function', () => {
     rig.ledger.runs.fail = undefined;
     await core.invoke('mineChats', message, metadata({ DeliveryCount: { json: '2' } }));
     expect(rig.upstream.calls).toHaveLength(2);
-  });
-
-  it('puts the message back for later at its third delivery, and returns at once: no outage uses up deliveries', async () => {
-    const { core, rig, clock } = await bed({ clock: new AutoClock() });
-    await rig.open().users.import([userNamed('u1')]);
-    await core.tick('fireChats');
-    const message = await marker(rig);
-    const waiting = (await rig.bus.depth(QUEUE)).active;
-    rig.ledger.runs.fail = new Error('the ledger is away');
-    const startMs = clock.now();
-    for (const delivery of ['3', '19', '20']) {
-      await core.invoke('mineChats', message, metadata({ DeliveryCount: { json: delivery } }));
-      expect((await rig.bus.depth(QUEUE)).active).toBe(waiting);
-    }
-    expect(clock.now() - startMs).toBeLessThan(1000);
-    expect(await rig.bus.depth(QUEUE)).toMatchObject({ scheduled: 3, deadLetter: 0 });
-    rig.ledger.runs.fail = undefined;
-    await clock.sleep(60_000);
-    expect((await rig.bus.depth(QUEUE)).active).toBe(waiting + 3);
-  });
-
-  it('makes a dead letter of a message that fails by itself at its fifth delivery, and sets its run aside', async () => {
-    const { core, rig, clock } = await bed({ clock: new AutoClock() });
-    const pipeline = rig.open();
-    await pipeline.users.import([userNamed('u1')]);
-    await core.tick('fireChats');
-    const message = await marker(rig);
-    rig.upstream.script = () => {
-      throw Object.assign(new Error('too large to be asked'), { statusCode: 413 });
-    };
-    await expect(core.invoke('mineChats', message, metadata({ DeliveryCount: { json: '4' } }))).rejects.toThrow(
-      'large',
-    );
-    await core.invoke('mineChats', message, metadata({ DeliveryCount: { json: '5' } }));
-    await clock.sleep(10);
-    const [dead] = rig.bus.messages(`${QUEUE}${DEAD_LETTERS}`);
-    expect(dead?.properties).toMatchObject({
-      deadLetterReason: 'poison-message',
-      deadLetterDescription: 'after 5 deliveries: Error: too large to be asked',
-    });
-    const [stored] = await new Runs({ rows: rig.ledger.runs, digest: sha256Digest }).read('chats', ['u1']);
-    expect(stored?.run).toMatchObject({ state: 'quarantined', code: 'poison-message' });
-  });
-
-  it('begins nothing while its lane is stopped: the message waits in its queue, and no user is fired', async () => {
-    const clock = new TestClock();
-    const { app, core, rig } = await bed({ clock });
-    await rig.open().users.import([userNamed('u1'), userNamed('u2')]);
-    await core.tick('fireChats');
-    const message = await marker(rig);
-    const { control } = rig.ledger;
-    const target = { kind: 'lane', name: 'realtime' } as const;
-    const value = JSON.stringify({ target, isEngaged: true, engagedAtMs: 0, engagedBy: 'ada', reason: 'the bill' });
-    await control.write([{ partition: 'brake', row: 'lane.realtime', value, ifMatch: 'any' }]);
-    const { active } = await rig.bus.depth(QUEUE);
-    await clock.advance(BRAKE_CACHE_MS);
-    await core.invoke('mineChats', message, metadata());
-    await core.tick('fireChats');
-    expect(rig.upstream.calls).toEqual([]);
-    expect(await rig.bus.depth(QUEUE)).toMatchObject({ active, scheduled: 1 });
-    expect(rig.logged).toContain('a firing is left out, its lane is stopped');
-    const { isWell, report } = await app.health();
-    expect([isWell, report['brakes']]).toEqual([
-      true,
-      [{ target: 'lane realtime', since: '1970-01-01T00:00:00.000Z', reason: 'the bill' }],
-    ]);
   });
 
   it('sends poison to the dead letters with its reason, and lets the host complete the original', async () => {
