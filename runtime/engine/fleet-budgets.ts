@@ -64,14 +64,21 @@ export class FleetBudgets implements Budgets {
   async take(call: GatedCall, reserveMs: number): Promise<GateVerdict> {
     const { clock, local } = this.#deps;
     const fleet = this.#fleetOf(call.upstream);
-    if (fleet.isLost) return this.#takeLost(fleet, call);
-    const isOnShare = clock.now() < fleet.sharesUntilMs;
-    if (isOnShare) {
-      const own = local.takeShare(call);
+    if (fleet.isLost && clock.now() < fleet.retryAtMs) return this.#takeAlone(fleet, call);
+    if (fleet.isLost) fleet.retryAtMs = clock.now() + RETRY_MS;
+    else if (clock.now() < fleet.sharesUntilMs) {
+      const own = local.takeShare(call, 'only ask');
       if (own.kind === 'wait') return shortened(own, fleet.sharesUntilMs - clock.now());
     }
+    const isOnShare = fleet.isLost || clock.now() < fleet.sharesUntilMs;
     const answer = await this.#ask(fleet, call, isOnShare ? 0 : reserveMs);
-    return answer ?? shortened(local.takeNow(call, 0));
+    if (answer === undefined) return this.#takeAlone(fleet, call);
+    if (answer.kind === 'wait' || clock.now() >= fleet.sharesUntilMs) return answer;
+    // Taken now and not before the question, which may have taken long: a turn may be over.
+    const own = local.takeShare(call, 'take');
+    if (own.kind === 'go') return answer;
+    if (answer.probe !== undefined) await this.note(call, { result: 'abandoned', stops: [], probe: answer.probe });
+    return shortened(own, fleet.sharesUntilMs - clock.now());
   }
 
   async note(call: GatedCall, outcome: CallOutcome): Promise<void> {
@@ -94,17 +101,9 @@ export class FleetBudgets implements Budgets {
     return this.#deps.local.stopMs(call);
   }
 
-  /** On its own share; one call a second looks whether the others are back, and has then passed both. */
-  async #takeLost(fleet: Fleet, call: GatedCall): Promise<GateVerdict> {
-    const { clock, local } = this.#deps;
-    const own = local.takeNow(call, 0);
-    const isAlone = clock.now() < fleet.retryAtMs;
-    if (!isAlone) {
-      fleet.retryAtMs = clock.now() + RETRY_MS;
-      const answer = await this.#ask(fleet, call, 0);
-      if (answer !== undefined)
-        return own.kind === 'wait' && clock.now() < fleet.sharesUntilMs ? shortened(own) : answer;
-    }
+  /** On its own share, while one call a second looks whether the others are back. */
+  #takeAlone(fleet: Fleet, call: GatedCall): GateVerdict {
+    const own = this.#deps.local.takeNow(call, 0);
     if (own.kind === 'go') fleet.hasCalledAlone = true;
     return shortened(own);
   }
@@ -144,6 +143,7 @@ export class FleetBudgets implements Budgets {
     const isOld = hereMs - (fleet.offset?.atMs ?? 0) > OFFSET_AGE_MS;
     if (fleet.offset === undefined || isOld || roundTripMs < fleet.offset.roundTripMs) {
       fleet.offset = { ms: nowMs - (sentAtMs + hereMs) / 2, roundTripMs, atMs: hereMs };
+      this.#deps.local.sit(undefined, fleet.offset.ms);
     }
     fleet.hasAsked = true;
     fleet.sharesUntilMs = hereMs + sharesUntilMs - nowMs;

@@ -109,8 +109,11 @@ export class LocalBudgets implements Budgets {
     return decision.verdict;
   }
 
-  /** Only the share of the budgets, while stops and breakers are in the hands of all processes. True: the call is within it. */
-  takeShare(call: GatedCall): GateVerdict {
+  /**
+   * Only the share of the budgets, while stops and breakers are in the hands of all processes: whether a call is within it, and
+   * takes from it unless it only asks.
+   */
+  takeShare(call: GatedCall, how: 'take' | 'only ask'): GateVerdict {
     const nowMs = this.#clock.now();
     const turn = this.#turn(call, nowMs);
     if (turn !== undefined) return turn;
@@ -122,7 +125,7 @@ export class LocalBudgets implements Budgets {
     if (taken.kind === 'wait') {
       return { kind: 'wait', why: 'budget', scope: GATE_SCOPES[taken.of] ?? 'upstream', waitMs: taken.waitMs };
     }
-    for (const [at, state] of states.entries()) {
+    for (const [at, state] of how === 'take' ? states.entries() : []) {
       memory.setScope(names[at] ?? '', { ...state, dueAtMs: taken.duesMs[at] ?? 0 });
     }
     return { kind: 'go', waitMs: 0 };
