@@ -124,7 +124,7 @@ describe.runIf(isRedisHere())('16 processes with clocks up to 5 s wrong', () => 
     await redis.config('SET', 'maxmemory', '1mb');
     const refused = await redis.set('churn', 'x').then(
       () => '',
-      (error: Error) => error.message,
+      (error: unknown) => String(error),
     );
     const grants = await fleet.grants();
     const over = callsOver(grants, LIMITS);

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -54,7 +53,7 @@ export class Fleet {
     const failed = this.#members.find(({ exitCode }) => exitCode !== 0);
     if (failed !== undefined)
       throw new Error(`a process of the fleet ended with ${failed.exitCode ?? failed.signalCode}`);
-    const texts = await Promise.all(this.#files.map((file) => (existsSync(file) ? readFile(file, 'utf8') : '')));
+    const texts = await Promise.all(this.#files.map((file) => readFile(file, 'utf8').catch(() => '')));
     const lines = texts.flatMap((text) => text.split('\n').filter((line) => line !== ''));
     const grants = lines.map((line) => JSON.parse(line) as Grant);
     return grants.toSorted((a, b) => a.atMs - b.atMs);
