@@ -22,13 +22,19 @@ export interface BreakerState {
 /** A breaker that nobody has used. */
 export const CLOSED_BREAKER: BreakerState = { mode: 'closed', untilMs: 0, openings: 0, row: 0, bars: [] };
 
-/** It opens at so many upstream-scoped faults in a row, or at this share of at least so many calls in the window. */
+/** It opens at so many upstream-scoped faults in a row. */
 export const ROW_LIMIT = 5;
-export const WINDOW_CALLS_MIN = 20;
+
+/** Or at this share of the calls in its window that are faults, 0..1, */
 export const FAULT_SHARE_LIMIT = 0.5;
 
-/** The window of 30 s, in bars of 3 s. */
+/** once there were so many calls in it. */
+export const WINDOW_CALLS_MIN = 20;
+
+/** Length of a bar of the window, in ms. */
 export const BAR_MS = 3000;
+
+/** Bars of the window: 30 s. */
 export const BARS = 10;
 
 /** The longest time that it is open, in times of the first one: it doubles in between (article ch. 7: 15 min, of 15 s). */

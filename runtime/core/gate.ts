@@ -137,8 +137,10 @@ export interface CallOutcome {
   readonly probe?: Probe;
 }
 
-/** So many users with a bare rate limit within so long, in ms, mean that the limit is everybody's (upstream-api.md, "Errors"). */
+/** So many users with a bare rate limit within `BARE_WINDOW_MS` mean that the limit is everybody's (upstream-api.md, "Errors"). */
 export const BARE_USERS = 3;
+
+/** Time in which users with a bare rate limit count together, in ms. */
 export const BARE_WINDOW_MS = 10_000;
 
 /** A fault as an outcome: only upstream-scoped ones feed the breaker, never a limit of a user, a token or a permission. */
