@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openRedisBudgets } from '../../../runtime/adapters/redis-budgets.ts';
 import { RedisLink } from '../../../runtime/adapters/redis-link.ts';
 import { rateOf } from '../../../runtime/core/budget.ts';
@@ -10,6 +10,9 @@ import { LocalBudgets } from '../../../runtime/engine/local-budgets.ts';
 import { type LocalRedis, startRedis } from '../../../runtime/local/redis.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { isRedisHere } from '../../fakes/servers.ts';
+
+// Thousands of round trips take their time on a busy machine.
+vi.setConfig({ testTimeout: 240_000 });
 
 const LIMITS = {
   ...{ userCallsPerSecond: 3, upstreamCallsPerSecond: 8, proxyCallsPerSecond: 5, instances: 1 },
