@@ -216,7 +216,15 @@ export interface SharedBudgets {
    * The number of this process among the `processes` that there are at most, 0 first; asked again, the same one, kept for `keptMs`.
    * Undefined when all are taken.
    */
-  seat(upstream: string, processes: number, keptMs: number): Promise<number | undefined>;
+  seat(upstream: string, ask: SeatAsk): Promise<number | undefined>;
+}
+
+/** Asks for a seat. */
+export interface SeatAsk {
+  readonly processes: number;
+  readonly keptMs: number;
+  /** The one that this process has: given again, unless somebody else has it by now. */
+  readonly held: number | undefined;
 }
 
 // ---------------------------------------------------------------- rows

@@ -217,10 +217,10 @@ writeBreaker(tellBreaker(breaker, result, tonumber(ARGV[7])))
 return 1
 `;
 
-/** KEYS[1]: seats. ARGV: 1 now or '', 2 process, 3 seats, 4 keptMs. Answers the seat, or -1 when all are taken. */
+/** KEYS[1]: seats. ARGV: 1 now or '', 2 process, 3 seats, 4 keptMs, 5 the seat held or -1. Answers the seat, or -1 when all are taken. */
 export const SEAT_SCRIPT = `${NOW}
 local seats, keptMs = tonumber(ARGV[3]), tonumber(ARGV[4])
-local taken, own = {}, nil
+local taken, own, wanted = {}, nil, tonumber(ARGV[5])
 redis.call('PEXPIRE', KEYS[1], keptMs)
 for _, seat in ipairs(redis.call('HKEYS', KEYS[1])) do
   local untilMs, process = string.match(redis.call('HGET', KEYS[1], seat), '^(%d+) (.*)$')
@@ -232,6 +232,7 @@ for _, seat in ipairs(redis.call('HKEYS', KEYS[1])) do
     taken[tonumber(seat)] = true
   end
 end
+if own == nil and wanted >= 0 and wanted < seats and not taken[wanted] then own = wanted end
 for seat = 0, seats - 1 do
   if own == seat or (own == nil and not taken[seat]) then
     redis.call('HSET', KEYS[1], seat, string.format('%.0f %s', now + keptMs, ARGV[2]))

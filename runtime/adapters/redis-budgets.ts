@@ -87,10 +87,10 @@ export function openRedisBudgets(options: RedisBudgetsOptions): SharedBudgets {
       ];
       await runScript(await link.usable(), NOTE, [keys, values]);
     },
-    seat: async (name, processes, keptMs) => {
+    seat: async (name, { processes, keptMs, held }) => {
       const keys = [keyOf(name, 'seats')];
       const seat = Number(
-        await runScript(await link.usable(), SEAT, [keys, [nowText(), processId, processes, keptMs]]),
+        await runScript(await link.usable(), SEAT, [keys, [nowText(), processId, processes, keptMs, held ?? -1]]),
       );
       return seat < 0 ? undefined : seat;
     },

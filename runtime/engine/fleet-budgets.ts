@@ -23,8 +23,9 @@ const ALONE_WAIT_MAX_MS = 60_000;
 const SEAT_EVERY_MS = 60_000;
 const SEAT_KEPT_MS = 3_600_000;
 
-/** Age at which a measured difference of clocks is replaced by any newer one, in ms. */
+/** Age at which a measured difference of clocks is replaced by any newer one that was measured within a short round trip, in ms. */
 const OFFSET_AGE_MS = 60_000;
+const OFFSET_ROUND_TRIP_MS = 100;
 
 /** What this process knows of the fleet of one upstream. */
 interface Fleet {
@@ -37,6 +38,8 @@ interface Fleet {
   /** By the clock of this process. */
   sharesUntilMs: number;
   seatAskedAtMs: number;
+  /** As the shared budgets said last. */
+  seat: number | undefined;
   offset: { readonly ms: number; readonly roundTripMs: number; readonly atMs: number } | undefined;
   /** Answered calls by proxy that the shared breaker has not heard of. */
   readonly answered: Map<string, number>;
@@ -140,7 +143,7 @@ export class FleetBudgets implements Budgets {
     const { clock, onState } = this.#deps;
     const hereMs = clock.now();
     const roundTripMs = hereMs - sentAtMs;
-    const isOld = hereMs - (fleet.offset?.atMs ?? 0) > OFFSET_AGE_MS;
+    const isOld = hereMs - (fleet.offset?.atMs ?? 0) > OFFSET_AGE_MS && roundTripMs <= OFFSET_ROUND_TRIP_MS;
     if (fleet.offset === undefined || isOld || roundTripMs < fleet.offset.roundTripMs) {
       fleet.offset = { ms: nowMs - (sentAtMs + hereMs) / 2, roundTripMs, atMs: hereMs };
       this.#deps.local.sit(undefined, fleet.offset.ms);
@@ -156,7 +159,10 @@ export class FleetBudgets implements Budgets {
     const { clock, shared, local } = this.#deps;
     if (clock.now() - fleet.seatAskedAtMs < SEAT_EVERY_MS) return;
     fleet.seatAskedAtMs = clock.now();
-    const seat = await shared.seat(upstream, this.#options.instances, SEAT_KEPT_MS);
+    const processes = this.#options.instances;
+    // A Redis that has lost what it knew leaves everybody where he is: two who change places meet on the way.
+    const seat = await shared.seat(upstream, { processes, keptMs: SEAT_KEPT_MS, held: fleet.seat });
+    fleet.seat = seat ?? fleet.seat;
     local.sit(seat, fleet.offset?.ms ?? 0);
   }
 
@@ -174,7 +180,7 @@ export class FleetBudgets implements Budgets {
     if (known !== undefined) return known;
     const fleet: Fleet = {
       ...{ isLost: false, hasCalledAlone: false, hasAsked: false, retryAtMs: 0, sharesUntilMs: 0 },
-      ...{ seatAskedAtMs: Number.NEGATIVE_INFINITY, offset: undefined, answered: new Map() },
+      ...{ seatAskedAtMs: Number.NEGATIVE_INFINITY, seat: undefined, offset: undefined, answered: new Map() },
     };
     this.#fleets.set(upstream, fleet);
     return fleet;

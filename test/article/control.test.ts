@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { planStack } from '../../infra/plan.ts';
 import { type BreakerDecision, CLOSED_BREAKER, decideBreaker } from '../../runtime/core/breaker.ts';
 import { FAULTS } from '../../runtime/core/faults.ts';
+import { redactValue } from '../../runtime/core/redact-value.ts';
+import { redactText } from '../../runtime/core/redact.ts';
 import { BRAKE_CACHE_MS, Brakes } from '../../runtime/engine/brakes.ts';
 import { graph } from '../../runtime/upstreams/graph.ts';
 import { MINER } from '../fakes/engine-rig.ts';
@@ -99,11 +101,11 @@ describe('redaction stops at the first dot of a JWT, and leaves the exception as
     expect(`${line} ${error.message}`).toContain('eyJzdWIiOiJjYW5hcnktYm9keSJ9');
   });
 
-  it('ours: what an upstream says of a token is masked whole before it becomes a reason', () => {
+  it('ours: a token is masked whole, also in the exception object', () => {
     for (const message of [`bad access_token=${JWT}`, `Authorization: Bearer ${JWT} expired`]) {
-      const body = { error: { message, type: 'OAuthException', code: 190 } };
-      const reason = graph.classify({ status: 401, headers: {}, body }, false, NOW_MS)?.reason ?? '';
-      expect(reason).not.toMatch(/canary-signature|eyJzdWIi/);
+      expect(redactText(message)).not.toMatch(/canary-signature|eyJzdWIi/);
+      const error = new Error('the call failed', { cause: new Error(message) });
+      expect(JSON.stringify(redactValue({ error }))).not.toMatch(/canary-signature|eyJzdWIi/);
     }
   });
 });

@@ -145,7 +145,7 @@ describe.runIf(isRedisHere())('16 processes with clocks up to 5 s wrong', () => 
     const server = await redisServer();
     const openMs = 2000;
     const failForMs = 20_000;
-    const fleet = await fleetOn(server.url, 36_000, { failForMs, breakerOpenMs: openMs });
+    const fleet = await fleetOn(server.url, 48_000, { failForMs, breakerOpenMs: openMs });
     const failUntilMs = fleet.startedAtMs + failForMs;
     const grants = await fleet.grants();
     const probes = grants.filter(({ isProbe }) => isProbe);

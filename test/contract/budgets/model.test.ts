@@ -80,18 +80,24 @@ describe.runIf(isRedisHere())('the scripts on Redis', () => {
   it('give each process a seat of its own, the same one again, and one that was left to the next', async () => {
     let nowMs = 1_700_000_000_000;
     const rates = { upstream: rateOf(1), user: rateOf(1), proxy: rateOf(1) };
-    const seatOf = (processId: string) =>
-      openRedisBudgets({ link, rates, processId, breakerOpenMs: 1, prefix: 'seats:', now: () => nowMs }).seat(
-        'graph',
-        3,
-        60_000,
-      );
+    const seatOf = (processId: string, held?: number) =>
+      openRedisBudgets({ link, rates, processId, breakerOpenMs: 1, prefix: 'seats:', now: () => nowMs }).seat('graph', {
+        ...{ processes: 3, keptMs: 60_000, held },
+      });
     expect([await seatOf('a'), await seatOf('b'), await seatOf('a'), await seatOf('c')]).toEqual([0, 1, 0, 2]);
     expect(await seatOf('d')).toBeUndefined();
     nowMs += 40_000;
     expect([await seatOf('b'), await seatOf('c')]).toEqual([1, 2]);
     nowMs += 30_000;
     expect([await seatOf('d'), await seatOf('a')]).toEqual([0, undefined]);
+    // A Redis that has forgotten them leaves them where they are, whoever asks first.
+    await (await link.usable()).del(...(await (await link.usable()).keys('seats:*')));
+    expect([await seatOf('c', 2), await seatOf('d', 0), await seatOf('e', 2), await seatOf('f', 1)]).toEqual([
+      2,
+      0,
+      1,
+      undefined,
+    ]);
   });
 });
 
