@@ -106,8 +106,8 @@ export const SIMULATED_MINERS: readonly Miner[] = ['chats', 'fans', 'posts'].map
 export function planOf(seed: number): Plan {
   const dice = new Dice(seed * 2 + 1);
   // The calm end of the swarm matters too: with few faults the rare orders of a healthy day are seen.
-  const heat = dice.of([0, 0.3, 1, 1]);
-  const has = (share = 0.5): boolean => dice.chance(share * Math.min(1, heat * 1.5));
+  const heat = dice.of([0, 0.5, 1, 1]);
+  const has = (share = 0.6): boolean => dice.chance(share * heat);
   const place = dice.chance(0.3) ? 'home' : 'fleet';
   const processes = place === 'home' ? 1 : dice.between(1, 4);
   const users = dice.between(1, 6);
@@ -119,7 +119,7 @@ export function planOf(seed: number): Plan {
   const times = (max: number): number[] => Array.from({ length: dice.between(0, max) }, () => dice.upTo(troubleMs));
   const rates = (): CallFaults => {
     if (!has()) return NO_FAULTS;
-    const rate = (): number => (has() ? dice.of([0.003, 0.02, 0.06]) : 0);
+    const rate = (): number => (dice.chance(0.6) ? dice.of([0.01, 0.04, 0.12]) : 0);
     return { refused: rate(), answerLost: rate(), landsLater: rate(), slow: rate() };
   };
   const rate = (): number => (has(0.4) ? dice.of([0.02, 0.1, 0.25]) : 0);
@@ -148,12 +148,12 @@ export function planOf(seed: number): Plan {
       ? times(3).map((atMs) => ({ service: dice.of(SERVICES), atMs, forMs: dice.of([2_000, 30_000, 240_000]) }))
       : [],
     cuts: slots(4).map((cut) => ({ ...cut, service: dice.of(SERVICES), forMs: dice.of([2_000, 30_000, 180_000]) })),
-    killShare: has() ? dice.of([0.001, 0.004, 0.01]) : 0,
+    killShare: has() ? dice.of([0.002, 0.006, 0.015]) : 0,
     kills: slots(5),
     deployments: slots(2),
     brokerRestarts: has(0.3) ? times(3) : [],
     redisFlushes: has(0.3) ? times(3) : [],
-    lockLoss: has() ? dice.of([0.01, 0.1]) : 0,
+    lockLoss: has() ? dice.of([0.02, 0.15]) : 0,
     renewalLoss: has(0.3) ? 0.2 : 0,
     pickOldest: dice.chance(0.3),
     skewMs: Array.from({ length: processes }, () => (has(0.4) ? dice.between(-5000, 5000) : 0)),

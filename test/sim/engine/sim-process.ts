@@ -17,6 +17,9 @@ import { WiredBus } from './wired-bus.ts';
 import { wiredCache, wiredLake, wiredLedger } from './wired-services.ts';
 import type { World } from './world.ts';
 
+/** Looks of `drain` at a world that is quiet already. */
+const DRAIN_LOOKS = 20;
+
 const NEVER: AbortSignal = new AbortController().signal;
 
 /** One life of one process of the product, composed as the host composes it, over the wires of a simulated world. */
@@ -74,6 +77,16 @@ export class SimProcess implements Caller {
     const pipeline = this.pipeline();
     if (pipeline === undefined) return;
     this.#own(pipeline.fire(() => pipeline.users.list(), this.#world.plan.users, NEVER));
+  }
+
+  /** What `npm start -- --once` waits for before it counts. */
+  async drain(): Promise<void> {
+    const pipeline = this.pipeline();
+    for (let look = 0; look < DRAIN_LOOKS; look += 1) {
+      if ((await pipeline?.state()) !== 'working') break;
+      await this.#clock.sleep(50);
+    }
+    await pipeline?.completeness.audit();
   }
 
   kill(why: string): void {
@@ -161,7 +174,8 @@ export class SimProcess implements Caller {
   }
 
   #open(): Pipeline {
-    const { miners, settings } = this.#world.plan;
+    const { miners, settings: planned } = this.#world.plan;
+    const settings = this.#world.mutant?.settings?.(planned) ?? planned;
     const options = { miners, upstreams: [graph], baseUrls: { graph: 'http://upstream' }, settings };
     const pipeline = new Pipeline(this.#deps, options);
     this.#pipelines.push(pipeline);

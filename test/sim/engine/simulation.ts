@@ -44,6 +44,8 @@ const RESTART_MS = 60_000;
 const LOOK_MS = 1000;
 /** A healed world is quiet within this, in ms, or somebody starves: lost locks, silent runs and their doubled patience, waits. */
 export const LIVENESS_LIMIT_MS = 6 * 3_600_000;
+/** More steps than this is somebody who runs for ever; a seed takes 3,000 to 30,000. */
+const STEPS_LIMIT = 150_000;
 /** Memory tiers of other processes believe for a minute. */
 const TIERS_SETTLE_MS = 70_000;
 
@@ -89,13 +91,15 @@ class Simulation {
       for (const { process } of this.#slots) process?.fire();
       await this.#untilQuiet('after the last firing');
       await this.#sleep(this.#plan.settings.monitorEveryMs * 2);
+      if (this.#plan.place === 'home') await this.#slots[0]?.process?.drain();
     };
     let failure: unknown;
     void story()
       .catch((error: unknown) => (failure = error))
       .finally(() => (this.#isOver = true));
-    await scheduler.run(() => this.#isOver);
+    await scheduler.run(() => this.#isOver || scheduler.steps > STEPS_LIMIT);
     if (failure !== undefined) throw failure;
+    if (!this.#isOver) witness.violate(`liveness: somebody runs away: more than ${STEPS_LIMIT} steps`);
     const wrong = await judge(
       this.#world,
       this.#slots.flatMap(({ process }) => process ?? []),

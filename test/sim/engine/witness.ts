@@ -58,7 +58,7 @@ export class Witness {
     this.#take(`${scope} ${userId}`, userCallsPerSecond, 1);
     this.#take(`${scope} upstream`, upstreamCallsPerSecond, Math.max(1, upstreamCallsPerSecond));
     const stopMs = (this.#blockedUntilMs.get(`${scope} ${userId}`) ?? 0) - this.#now();
-    if (stopMs > this.#slackMs()) this.violate(`budget: ${caller.name} calls for ${userId} ${stopMs} ms before it may`);
+    if (!this.#hasLine() && stopMs > this.#slackMs()) this.violate(`budget: ${caller.name} calls for ${userId} ${stopMs} ms before it may`);
   }
 
   /** An answer came: what it says of waiting holds from now on. */
@@ -78,7 +78,10 @@ export class Witness {
     if (before === undefined) return;
     const old = JSON.parse(before.value) as Run;
     const run = JSON.parse(write.value) as Run;
-    if (old.runId !== run.runId || run.pages !== old.pages + 1) return;
+    if (old.runId !== run.runId) return;
+    const wentBack = run.pages < old.pages || run.slice < old.slice || (old.state === 'done' && run.state !== 'done');
+    if (wentBack) this.violate(`order: the run of ${run.minerName} of ${run.userId} went back`);
+    if (run.pages !== old.pages + 1) return;
     const { minerName, userId, marker } = old;
     const candidates = this.#upstream.serves.filter(
       (serve) =>
@@ -110,9 +113,12 @@ export class Witness {
 
   #slackMs(): number {
     const jumpsMs = this.#plan.clockJumps.reduce((sum, { byMs }) => sum + Math.max(0, byMs), 0);
-    // A call that has its budget may wait for a slot, and the calls before it in the line are as long as they may be.
-    const { upstreamConcurrency, miningConcurrency, callTimeoutMs } = this.#plan.settings;
-    const hasLine = upstreamConcurrency < miningConcurrency * this.#plan.miners.length;
-    return BUDGET_ROUNDING_MS + jumpsMs + (hasLine ? callTimeoutMs : 0);
+    return BUDGET_ROUNDING_MS + jumpsMs + (this.#hasLine() ? this.#plan.settings.callTimeoutMs : 0);
+  }
+
+  /** Calls that have their budget may wait in line for a slot, however long the calls before them are and whatever these learn. */
+  #hasLine(): boolean {
+    const { upstreamConcurrency, miningConcurrency } = this.#plan.settings;
+    return upstreamConcurrency < miningConcurrency * this.#plan.miners.length;
   }
 }
