@@ -1,63 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { decideClaim, type ItemCheckpoint } from '../../runtime/core/checkpoint.ts';
-import { CLAIM_WRITE_DONE, IngestModel, type ModelItem, type Protocol, type Scenario } from './ingest-model.ts';
-
-const version = (text: string, observedAtMs: number, item = 0): ModelItem => ({ version: text, observedAtMs, item });
-
-const ABA: Scenario = {
-  envelopes: [[version('A', 1)], [version('B', 2)], [version('A', 3)]],
-  crashes: 2,
-  strayWrites: 1,
-};
-
-const TIE: Scenario = {
-  envelopes: [[version('A', 1)], [version('A', 5)], [version('B', 5)]],
-  crashes: 2,
-  strayWrites: 1,
-};
-
-const SCENARIOS: readonly [name: string, scenario: Scenario, statesMin: number][] = [
-  ['A, B, A in three envelopes', ABA, 1_000_000],
-  ['two versions of one millisecond', TIE, 500_000],
-  [
-    'a page that was sent twice',
-    { envelopes: [[version('A', 1)], [version('A', 2)]], crashes: 2, strayWrites: 1 },
-    25_000,
-  ],
-  [
-    'two items an envelope',
-    {
-      envelopes: [
-        [version('A', 1), version('X', 1, 1)],
-        [version('B', 2), version('X', 2, 1)],
-      ],
-      crashes: 2,
-      strayWrites: 1,
-    },
-    200_000,
-  ],
-  [
-    'A, B, A beside a page that was sent twice, one crash',
-    {
-      envelopes: [[version('A', 1), version('X', 1, 1)], [version('B', 2)], [version('A', 3), version('X', 3, 1)]],
-      crashes: 1,
-      strayWrites: 1,
-    },
-    500_000,
-  ],
-  [
-    'A, B, A, A in four envelopes, lost locks only',
-    {
-      envelopes: [[version('A', 1)], [version('B', 2)], [version('A', 3)], [version('A', 4)]],
-      crashes: 0,
-      strayWrites: 0,
-    },
-    100_000,
-  ],
-];
+import { CLAIM_WRITE_DONE, IngestModel, type Protocol, type Scenario } from './ingest-model.ts';
+import { ABA, INGEST_SCENARIOS, TIE } from './ingest-scenarios.ts';
 
 describe('claim, write, done, settle', () => {
-  it.each(SCENARIOS)(
+  it.each(INGEST_SCENARIOS)(
     'loses nothing and writes nothing twice, in every interleaving of two workers: %s',
     (name, scenario, statesMin) => {
       const { states, finalStates, violation } = new IngestModel(scenario).run();

@@ -25,7 +25,6 @@ export interface UpstreamFaults {
   readonly serverError: number;
   readonly timeout: number;
   readonly usage: number;
-  readonly notJson: number;
   readonly tooLarge: number;
 }
 
@@ -141,7 +140,6 @@ export function planOf(seed: number): Plan {
       serverError: rate(),
       timeout: rate(),
       usage: rate(),
-      notJson: 0,
       tooLarge: rate(),
     },
     outages: has()
@@ -173,6 +171,34 @@ export function planOf(seed: number): Plan {
     listStyle: dice.of(['offset', 'anchor']),
     oversize: dice.chance(0.2),
     rejects: dice.chance(0.3),
+  };
+}
+
+/** A long life with a fault now and then: firings every ten minutes, a kill an hour, and whatever else the seed brings. */
+export function soakPlanOf(seed: number, hours: number): Plan {
+  const dice = new Dice(seed * 2 + 1);
+  const troubleMs = hours * 60 * MINUTE_MS;
+  const rare = { refused: 0.002, answerLost: 0.002, landsLater: 0.002, slow: 0.002 };
+  const hourly = (perHour: number): number[] => Array.from({ length: hours * perHour }, () => dice.upTo(troubleMs));
+  const processes = 2;
+  const somewhere = (atMs: number): { slot: number; atMs: number } => ({ slot: dice.upTo(processes), atMs });
+  return {
+    ...planOf(seed),
+    ...{ place: 'fleet', processes, users: 12, miners: SIMULATED_MINERS, troubleMs, firings: hours * 6 },
+    calls: { upstream: NO_FAULTS, bus: rare, redis: rare, ledger: rare, lake: rare },
+    upstream: {
+      ...{ rateLimitUser: 0.02, rateLimitUpstream: 0.001, serverError: 0.02, timeout: 0.01 },
+      ...{ usage: 0.02, tooLarge: 0.01 },
+    },
+    outages: hourly(1).map((atMs) => ({ service: dice.of(SERVICES), atMs, forMs: dice.of([2_000, 30_000, 240_000]) })),
+    cuts: hourly(1).map((atMs) => ({ ...somewhere(atMs), service: dice.of(SERVICES), forMs: 60_000 })),
+    kills: hourly(1).map(somewhere),
+    deployments: hourly(1).map(somewhere).slice(0, Math.ceil(hours / 4)),
+    brokerRestarts: hourly(1).slice(0, Math.ceil(hours / 6)),
+    redisFlushes: hourly(1).slice(0, Math.ceil(hours / 6)),
+    ...{ killShare: 0, lockLoss: 0.01, renewalLoss: 0.01, skewMs: [4000, -4000], clockJumps: [], edits: 0.1 },
+    ...{ troubledLists: [{ user: 0, miner: 0, trouble: 'stuck' }], transactionRefusal: 0.02 },
+    settings: { ...settingsOf(dice), userCallsPerSecond: 5, reviveAfterMs: 300_000, monitorEveryMs: 60_000 },
   };
 }
 

@@ -86,7 +86,8 @@ export class Scheduler {
         if (this.steps % STEPS_PER_TURN === 0) setImmediate(step);
         else queueMicrotask(() => process.nextTick(step));
       };
-      process.nextTick(step);
+      // Whoever waits for this has begun by then, whatever called it.
+      setImmediate(step);
     });
   }
 

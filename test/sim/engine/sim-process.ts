@@ -223,10 +223,7 @@ export class SimProcess implements Caller {
       const { answer, serve } = await wire.call({
         ...{ caller: this, service: 'upstream', operation: 'upstream.call', effect, tookMs, signal },
       });
-      if (serve !== undefined) {
-        serve.answeredAtMs = scheduler.now();
-        upstream.serves.push(serve);
-      }
+      if (serve !== undefined) upstream.reached(serve);
       witness.answered(this, asked.userId, answer);
       return answer;
     } catch (error) {

@@ -35,6 +35,8 @@ export interface Outcome {
   readonly healMs: number;
   readonly runRowMaxBytes: number;
   readonly waitingMax: number;
+  /** Messages of one run that waited at once. */
+  readonly perRunMax: number;
   readonly deadLetters: Readonly<Record<string, number>>;
 }
 
@@ -46,6 +48,8 @@ const LOOK_MS = 1000;
 export const LIVENESS_LIMIT_MS = 6 * 3_600_000;
 /** More steps than this is somebody who runs for ever; a seed takes 3,000 to 30,000. */
 const STEPS_LIMIT = 150_000;
+/** And so many more for every hour of trouble. */
+const STEPS_PER_HOUR = 200_000;
 /** Memory tiers of other processes believe for a minute. */
 const TIERS_SETTLE_MS = 70_000;
 
@@ -97,9 +101,9 @@ class Simulation {
     void story()
       .catch((error: unknown) => (failure = error))
       .finally(() => (this.#isOver = true));
-    await scheduler.run(() => this.#isOver || scheduler.steps > STEPS_LIMIT);
+    await scheduler.run(() => this.#isOver || scheduler.steps > this.#stepsLimit());
     if (failure !== undefined) throw failure;
-    if (!this.#isOver) witness.violate(`liveness: somebody runs away: more than ${STEPS_LIMIT} steps`);
+    if (!this.#isOver) witness.violate(`liveness: somebody runs away: no end after ${scheduler.steps} steps`);
     const wrong = await judge(
       this.#world,
       this.#slots.flatMap(({ process }) => process ?? []),
@@ -118,8 +122,13 @@ class Simulation {
       healMs,
       runRowMaxBytes: witness.runRowMaxBytes,
       waitingMax: this.#waitingMax,
+      perRunMax: witness.perRunMax,
       deadLetters: Object.fromEntries(witness.deadLetters),
     };
+  }
+
+  #stepsLimit(): number {
+    return STEPS_LIMIT + (STEPS_PER_HOUR * this.#plan.troubleMs) / 3_600_000;
   }
 
   #begin(): void {
@@ -148,6 +157,7 @@ class Simulation {
   #deliverAgain(): void {
     for (const queue of this.#world.broker.queues()) if (queue.deadLetters !== undefined) queue.deliver();
     this.#waitingMax = Math.max(this.#waitingMax, this.#world.waiting());
+    this.#world.countRuns();
     this.#world.scheduler.after(1000, () => this.#deliverAgain());
   }
 

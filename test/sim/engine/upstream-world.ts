@@ -40,6 +40,9 @@ export interface Serve {
 /** How long an upstream thinks, in ms. */
 export const THINKS_MS = 200;
 
+/** Slices of one run that a process may have under way at once, because their locks were lost. */
+const GIVEN_KEPT = 8;
+
 const NEW_ITEMS_MAX = 14;
 const PADDING_LARGE = 5000;
 
@@ -53,6 +56,7 @@ export interface Asked extends ScriptedCall {
 export class UpstreamWorld {
   readonly lists = new Map<string, UserList>();
   readonly serves: Serve[] = [];
+  readonly #byAsked = new Map<string, Serve[]>();
   readonly #plan: Plan;
   readonly #dice: Dice;
   readonly #now: () => number;
@@ -75,6 +79,21 @@ export class UpstreamWorld {
 
   list(userId: string, minerName: string): UserList | undefined {
     return this.lists.get(`${userId}/${minerName}`);
+  }
+
+  /** A page has reached its caller. */
+  reached(serve: Serve): void {
+    serve.answeredAtMs = this.#now();
+    this.serves.push(serve);
+    const key = askedKey(serve);
+    const before = this.#byAsked.get(key);
+    if (before === undefined) this.#byAsked.set(key, [serve]);
+    else before.push(serve);
+  }
+
+  /** The newest pages that a process was given of one place of a list. */
+  given(asked: Pick<Serve, 'minerName' | 'userId' | 'marker' | 'process'>): readonly Serve[] {
+    return this.#byAsked.get(askedKey(asked))?.slice(-GIVEN_KEPT) ?? [];
   }
 
   /** What goes away with the healing goes; a list that is stuck stays so, which is its nature. */
@@ -246,4 +265,8 @@ export class UpstreamWorld {
 
 function bodyOf({ id, value, padding }: ListItem): Record<string, unknown> {
   return { id, value, padding };
+}
+
+function askedKey({ minerName, userId, marker, process }: Pick<Serve, 'minerName' | 'userId' | 'marker' | 'process'>): string {
+  return `${minerName}/${userId}/${marker}/${process}`;
 }

@@ -30,6 +30,7 @@ export class Witness {
   readonly deadLetters = new Map<string, number>();
   runRowMaxBytes = 0;
   upstreamCalls = 0;
+  perRunMax = 0;
   readonly #plan: Plan;
   readonly #upstream: UpstreamWorld;
   readonly #now: () => number;
@@ -48,6 +49,10 @@ export class Witness {
 
   deadLetter(reason: string): void {
     this.deadLetters.set(reason, (this.deadLetters.get(reason) ?? 0) + 1);
+  }
+
+  waitingOfRun(count: number): void {
+    this.perRunMax = Math.max(this.perRunMax, count);
   }
 
   /** A call leaves for the upstream: the budgets must have allowed it. */
@@ -83,13 +88,7 @@ export class Witness {
     if (wentBack) this.violate(`order: the run of ${run.minerName} of ${run.userId} went back`);
     if (run.pages !== old.pages + 1) return;
     const { minerName, userId, marker } = old;
-    const candidates = this.#upstream.serves.filter(
-      (serve) =>
-        serve.minerName === minerName &&
-        serve.userId === userId &&
-        serve.marker === marker &&
-        serve.process === caller.name,
-    );
+    const candidates = this.#upstream.given({ minerName, userId, marker, process: caller.name });
     this.checkpointed.push({ minerName, userId, marker, candidates });
     if (candidates.length === 0)
       this.violate(`a page of ${minerName} of ${userId} was checkpointed that nobody served`);

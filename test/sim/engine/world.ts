@@ -105,6 +105,19 @@ export class World {
     return waiting;
   }
 
+  /** Counts the messages of every run that nobody holds. */
+  countRuns(): void {
+    const counts = new Map<unknown, number>();
+    for (const queue of this.broker.queues()) {
+      if (queue.deadLetters === undefined) continue;
+      for (const { message } of queue.ready) {
+        const { runId } = message.properties;
+        if (runId !== undefined) counts.set(runId, (counts.get(runId) ?? 0) + 1);
+      }
+    }
+    for (const count of counts.values()) this.witness.waitingOfRun(count);
+  }
+
   /** `adit redrive`: every dead letter goes back to its queue under a new id. How many there were. */
   redrive(): number {
     let redriven = 0;
