@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { decideClaim, type ItemCheckpoint } from '../../runtime/core/checkpoint.ts';
-import { CLAIM_WRITE_DONE, IngestModel, type Protocol, type Scenario } from './ingest-model.ts';
-import { ABA, INGEST_SCENARIOS, TIE } from './ingest-scenarios.ts';
+import { IngestModel } from './ingest-model.ts';
+import { ABA, CLAIM_WRITE_DONE, INGEST_SCENARIOS, type Protocol, type Scenario, TIE } from './ingest-scenarios.ts';
+import { walkBoth } from './ingest-walk.ts';
 
 describe('claim, write, done, settle', () => {
   it.each(INGEST_SCENARIOS)(
@@ -52,5 +53,20 @@ describe('the checker finds what is wrong with', () => {
     const { states, violation } = new IngestModel(scenario, protocol).run();
     process.stdout.write(`ingest model: ${name}: after ${states} states: ${violation?.split(' after: ')[0]}\n`);
     expect(violation).toMatch(/changed its bytes|twice in a row|lost|the newest row/);
+  });
+});
+
+describe('the model and the code', () => {
+  const single = INGEST_SCENARIOS.filter(([, { envelopes }]) => envelopes.every((items) => items.length === 1));
+
+  it.each(single)('take the same steps to the same state, on 300 walks of chance: %s', async (name, scenario) => {
+    const walked = await walkBoth(scenario, { walks: 300, seed: 1 });
+    expect(walked.difference).toBeUndefined();
+    expect(walked.steps).toBeGreaterThan(3000);
+  });
+
+  it('are told apart when the code does something else', async () => {
+    const { difference } = await walkBoth(ABA, { walks: 300, seed: 1, protocol: { ...CLAIM_WRITE_DONE, order: 'write-claim' } });
+    expect(difference).toMatch(/waits for/);
   });
 });

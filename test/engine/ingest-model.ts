@@ -1,25 +1,14 @@
-import { type Candidate, decideClaim, encodeCheckpoint, type ItemCheckpoint } from '../../runtime/core/checkpoint.ts';
+import { type Candidate, encodeCheckpoint, type ItemCheckpoint } from '../../runtime/core/checkpoint.ts';
+import { CLAIM_WRITE_DONE, type ModelItem, type Protocol, type Scenario } from './ingest-scenarios.ts';
 
-/** One version of one item in an envelope. */
-export interface ModelItem extends Candidate {
-  readonly item: number;
+/** What can be seen of a state. */
+export interface ModelView {
+  readonly rows: readonly string[];
+  readonly done: readonly boolean[];
+  readonly objects: readonly boolean[];
+  /** `item version isLate` of every row of the lake. */
+  readonly lake: readonly string[];
 }
-
-/** What is checked: envelopes that arrive in any order, and how much may go wrong on the way. */
-export interface Scenario {
-  readonly envelopes: readonly (readonly ModelItem[])[];
-  readonly crashes: number;
-  /** Writes of dead workers that land later. */
-  readonly strayWrites: number;
-}
-
-export interface Protocol {
-  /** Real: claim, then write. Broken: write what the row seems to allow, then claim. */
-  readonly order: 'claim-write' | 'write-claim';
-  readonly decide: typeof decideClaim;
-}
-
-export const CLAIM_WRITE_DONE: Protocol = { order: 'claim-write', decide: decideClaim };
 
 export interface ModelResult {
   readonly states: number;
@@ -76,9 +65,7 @@ export class IngestModel {
   /** @param statesLimit - more states than this are a mistake in the scenario. */
   run(statesLimit = 5_000_000): ModelResult {
     const seen = new Set<string>();
-    const start = new Array<number>(this.#size).fill(0);
-    start[0] = this.#scenario.crashes;
-    start[1] = this.#scenario.strayWrites;
+    const start = this.start();
     const stack: { state: number[]; trace: Trace | undefined }[] = [{ state: start, trace: undefined }];
     seen.add(keyOf(start));
     let finalStates = 0;
@@ -102,6 +89,36 @@ export class IngestModel {
       if (seen.size > statesLimit) throw new Error(`more than ${statesLimit} states`);
     }
     return { states: seen.size, finalStates, violation: this.#violation };
+  }
+
+  /** Nothing has been delivered yet. */
+  start(): number[] {
+    const start = new Array<number>(this.#size).fill(0);
+    start[0] = this.#scenario.crashes;
+    start[1] = this.#scenario.strayWrites;
+    return start;
+  }
+
+  /** Everything that may happen next, by name. */
+  steps(state: number[]): readonly { readonly step: string; readonly next: number[] }[] {
+    const steps: { step: string; next: number[] }[] = [];
+    this.#successors(state, (step, next) => steps.push({ step, next }));
+    return steps;
+  }
+
+  /** What of a state can be seen from outside: row of every item, and of every envelope whether it is done, and its object. */
+  view(state: readonly number[]): ModelView {
+    const envelopes = [...this.#scenario.envelopes.keys()];
+    const items = Array.from({ length: this.#items }, (_, item) => item);
+    const rowOf = (item: number): ItemCheckpoint | undefined => this.#rows[state[this.#rowAt(item)]!];
+    return {
+      rows: items.map((item) => (rowOf(item) === undefined ? '' : encodeCheckpoint(rowOf(item)!))),
+      done: envelopes.map((envelope) => state[this.#envelopeAt(envelope)] === 1),
+      objects: envelopes.map((envelope) => state[this.#envelopeAt(envelope) + 3] !== 0),
+      lake: items.flatMap((item) =>
+        this.#lakeRows(state, item).map(({ version, isLate }) => `${item} ${version} ${isLate}`),
+      ),
+    };
   }
 
   // ------------------------------------------------------------ layout of a state

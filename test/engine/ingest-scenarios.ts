@@ -1,4 +1,25 @@
-import type { ModelItem, Scenario } from './ingest-model.ts';
+import { type Candidate, decideClaim } from '../../runtime/core/checkpoint.ts';
+
+/** One version of one item in an envelope. */
+export interface ModelItem extends Candidate {
+  readonly item: number;
+}
+
+/** What is checked: envelopes that arrive in any order, and how much may go wrong on the way. */
+export interface Scenario {
+  readonly envelopes: readonly (readonly ModelItem[])[];
+  readonly crashes: number;
+  /** Writes of dead workers that land later. */
+  readonly strayWrites: number;
+}
+
+export interface Protocol {
+  /** Real: claim, then write. Broken: write what the row seems to allow, then claim. */
+  readonly order: 'claim-write' | 'write-claim';
+  readonly decide: typeof decideClaim;
+}
+
+export const CLAIM_WRITE_DONE: Protocol = { order: 'claim-write', decide: decideClaim };
 
 const version = (text: string, observedAtMs: number, item = 0): ModelItem => ({ version: text, observedAtMs, item });
 

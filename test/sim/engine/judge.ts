@@ -82,7 +82,24 @@ function judgeOrder(world: World, { byItem }: Shelf): readonly string[] {
       else if (newest !== version) wrong.push(`order: the newest row of ${key} is not what is served`);
     }
   }
-  return [...wrong, ...judgeStamps(world, byItem)];
+  return [...wrong, ...judgeStamps(world, byItem), ...judgeLate(world, byItem)];
+}
+
+/** A row is late when another version of its item was served at the same time or later, and for no other reason. */
+function judgeLate({ upstream }: World, byItem: Shelf['byItem']): readonly string[] {
+  const wrong: string[] = [];
+  const late = new Map<string, LakeRow>();
+  for (const [key, rows] of byItem) for (const row of rows) if (row.late) late.set(key, row);
+  if (late.size === 0) return wrong;
+  for (const [key, { version }] of late) {
+    const [minerName, userId, id] = key.split('/');
+    const serves = upstream.serves.filter((serve) => serve.minerName === minerName && serve.userId === userId);
+    const own = serves.filter(({ items }) => items.some((item) => item.id === id && item.version === version));
+    const others = serves.filter(({ items }) => items.some((item) => item.id === id && item.version !== version));
+    const firstMs = Math.min(...own.map(({ askedAtMs }) => askedAtMs));
+    if (!others.some(({ answeredAtMs }) => answeredAtMs >= firstMs)) wrong.push(`order: a row of ${key} is late for no reason`);
+  }
+  return wrong;
 }
 
 /** A row says when it was observed: some caller must have been given this version then, by its own clock. */

@@ -50,6 +50,8 @@ export const LIVENESS_LIMIT_MS = 6 * 3_600_000;
 const STEPS_LIMIT = 150_000;
 /** And so many more for every hour of trouble. */
 const STEPS_PER_HOUR = 200_000;
+/** Firings of a healed world, in which a planned kill may be. */
+const FIRINGS_LIMIT = 4;
 /** Memory tiers of other processes believe for a minute. */
 const TIERS_SETTLE_MS = 70_000;
 
@@ -66,7 +68,6 @@ class Simulation {
   #kills = 0;
   #waitingMax = 0;
   #isOver = false;
-  #isLastFiring = false;
 
   constructor({ seed, plan = planOf(seed), sites = new SiteBook(), plannedKill, mutant, echo }: SimulationOptions) {
     sites.reset();
@@ -88,12 +89,10 @@ class Simulation {
       await this.#untilQuiet('after the healing');
       healMs = scheduler.now() - healedAtMs;
       await this.#world.importUsers('fresh');
-      this.#isLastFiring = true;
       await this.#sleep(TIERS_SETTLE_MS);
       await this.#untilQuiet('before the last firing');
       await this.#world.resumeAll();
-      for (const { process } of this.#slots) process?.fire();
-      await this.#untilQuiet('after the last firing');
+      await this.#fireForAll();
       await this.#sleep(this.#plan.settings.monitorEveryMs * 2);
       if (this.#plan.place === 'home') await this.#slots[0]?.process?.drain();
     };
@@ -125,6 +124,16 @@ class Simulation {
       perRunMax: witness.perRunMax,
       deadLetters: Object.fromEntries(witness.deadLetters),
     };
+  }
+
+  /** Once more for everybody; when somebody dies meanwhile, the next timer fires again. */
+  async #fireForAll(): Promise<void> {
+    for (let firing = 0; firing < FIRINGS_LIMIT; firing += 1) {
+      const kills = this.#kills;
+      for (const { process } of this.#slots) process?.fire();
+      await this.#untilQuiet('after the last firing');
+      if (this.#kills === kills) return;
+    }
   }
 
   #stepsLimit(): number {
@@ -163,7 +172,7 @@ class Simulation {
 
   /** A home fires by itself, also what an earlier life has left behind. */
   #fireAgainAndAgain(): void {
-    if (this.#isLastFiring) return;
+    if (this.#world.wire.isHealed) return;
     this.#fire();
     this.#world.scheduler.after(this.#plan.settings.fireEveryMs, () => this.#fireAgainAndAgain());
   }
@@ -203,8 +212,14 @@ class Simulation {
   async #untilQuiet(when: string): Promise<void> {
     const { scheduler, witness } = this.#world;
     const untilMs = scheduler.now() + LIVENESS_LIMIT_MS;
+    let firedAtMs = scheduler.now();
     for (;;) {
       await this.#sleep(LOOK_MS);
+      // What a home process that died has left behind waits for the next firing of its successor.
+      if (this.#plan.place === 'home' && scheduler.now() - firedAtMs >= this.#plan.settings.fireEveryMs) {
+        firedAtMs = scheduler.now();
+        this.#fire();
+      }
       this.#world.redrive();
       const isIdle = this.#slots.every(({ process }) => process !== undefined && process.busy === 0);
       if (isIdle && this.#world.waiting() === 0) {

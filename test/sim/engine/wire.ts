@@ -177,11 +177,13 @@ export class Wire {
   async #effect<T>(call: WireCall<T>, pending: Pending, kill: KillMoment | undefined): Promise<T> {
     const { trace, scheduler } = this.#deps;
     const { caller, operation } = call;
-    const value = await call.effect();
-    trace.add(scheduler.now(), `${caller.name} ${operation} done${caller.isGone ? ' (stray)' : ''}`);
-    pending.moment = 'after';
-    if (kill === 'after') caller.kill('after the effect of a call');
-    return value;
+    try {
+      return await call.effect();
+    } finally {
+      trace.add(scheduler.now(), `${caller.name} ${operation} done${caller.isGone ? ' (stray)' : ''}`);
+      pending.moment = 'after';
+      if (kill === 'after') caller.kill('after the effect of a call');
+    }
   }
 }
 

@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { runJob } from './job.ts';
+import { MUTANTS } from './mutants.ts';
+import { SiteRegister } from './site-register.ts';
+
+/** `npm run sim` takes thousands; these few keep the simulation itself from breaking unseen. */
+const SEEDS = 40;
+const FIRST_SEED = Number(process.env['TEST_SEED'] ?? 1);
+
+/** A deliberate bug that survives so many seeds is not seen by the checkers. */
+const SEEDS_PER_MUTANT = 120;
+
+/** Kills at sites in one test. */
+const KILLS = 60;
+
+/** Time for a busy machine, in ms. */
+const TIMEOUT_MS = 600_000;
+
+describe('the simulated engine', () => {
+  it(
+    `loses nothing, doubles nothing and comes to rest, whatever happens (${SEEDS} seeds, then kills where nobody died yet)`,
+    async () => {
+      const register = new SiteRegister();
+      for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed += 1) {
+        const result = await runJob({ seed, looks: true });
+        expect(result.outcome.wrong, `npm run sim -- --seed ${seed} --trace`).toEqual([]);
+        register.note(result);
+      }
+      const before = register.killed();
+      for (const job of register.plan().slice(0, KILLS)) {
+        const result = await runJob(job);
+        const replay = `npm run sim -- --seed ${job.seed} --kill ${job.kill?.when}:${job.kill?.call} --trace`;
+        expect(result.outcome.wrong, replay).toEqual([]);
+        register.note(result);
+      }
+      expect(register.found).toBeGreaterThan(80);
+      expect(register.killed()).toBeGreaterThan(before);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'leaves the same trace when a seed is run again, also in the company of others',
+    async () => {
+      const first = await runJob({ seed: 7, looks: false });
+      await runJob({ seed: 8, looks: true });
+      const again = await runJob({ seed: 7, looks: true });
+      expect(again.outcome.traceHash).toBe(first.outcome.traceHash);
+      expect(first.outcome.calls).toBeGreaterThan(100);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe('the checkers of the simulation find', () => {
+  it.each(Object.entries(MUTANTS))(
+    '%s',
+    async (name, { found }) => {
+      let what: string | undefined;
+      let seed = 0;
+      while (what === undefined && seed < SEEDS_PER_MUTANT) {
+        seed += 1;
+        const { outcome } = await runJob({ seed, looks: false, mutant: name });
+        what = outcome.wrong.find((wrong) => found.test(wrong));
+      }
+      process.stdout.write(`mutant ${name}: seed ${seed}: ${what}\n`);
+      expect(what).toBeDefined();
+    },
+    TIMEOUT_MS,
+  );
+});
