@@ -163,8 +163,11 @@ function largest(values: readonly unknown[]): number | undefined {
 
 /** A malformed header says nothing; it must not cost the page. */
 function jsonHeader(reply: UpstreamReply, name: string): unknown {
+  const text = reply.headers[name];
+  // Most pages have no such header, and a parser that throws for each of them costs more than the rest of the page's reading.
+  if (text === undefined) return undefined;
   try {
-    return JSON.parse(reply.headers[name] ?? '');
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

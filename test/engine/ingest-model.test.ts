@@ -66,7 +66,11 @@ describe('the model and the code', () => {
   });
 
   it('are told apart when the code does something else', async () => {
-    const { difference } = await walkBoth(ABA, { walks: 300, seed: 1, protocol: { ...CLAIM_WRITE_DONE, order: 'write-claim' } });
+    const { difference } = await walkBoth(ABA, {
+      walks: 300,
+      seed: 1,
+      protocol: { ...CLAIM_WRITE_DONE, order: 'write-claim' },
+    });
     expect(difference).toMatch(/waits for/);
   });
 });

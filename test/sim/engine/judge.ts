@@ -55,6 +55,9 @@ function judgeLoss(world: World, { versions, byItem }: Shelf): readonly string[]
       wrong.push(`loss: page ${marker} of ${minerName}/${userId} was checkpointed without ${missing[0]![0]!.id}`);
     }
   }
+  // Lists that never change: whatever was served once is served for ever, and must be in the lake.
+  const isStill = world.plan.edits === 0;
+  for (const version of served) if (isStill && !versions.has(version)) wrong.push(`loss: ${version} was served`);
   for (const version of versions) if (!served.has(version)) wrong.push(`invented: ${version} was never served whole`);
   for (const [key, rows] of byItem) {
     if (rows.some((row) => 'fault' in row || row.data === null)) wrong.push(`loss: a row of ${key} has no data`);
@@ -97,7 +100,8 @@ function judgeLate({ upstream }: World, byItem: Shelf['byItem']): readonly strin
     const own = serves.filter(({ items }) => items.some((item) => item.id === id && item.version === version));
     const others = serves.filter(({ items }) => items.some((item) => item.id === id && item.version !== version));
     const firstMs = Math.min(...own.map(({ askedAtMs }) => askedAtMs));
-    if (!others.some(({ answeredAtMs }) => answeredAtMs >= firstMs)) wrong.push(`order: a row of ${key} is late for no reason`);
+    if (!others.some(({ answeredAtMs }) => answeredAtMs >= firstMs))
+      wrong.push(`order: a row of ${key} is late for no reason`);
   }
   return wrong;
 }

@@ -138,7 +138,9 @@ async function all(options: SimOptions): Promise<boolean> {
     `sites: ${register.found} found in ${register.seedsLookedAt} simulations, ${register.killed()} killed before and after their effect` +
       (register.found < SITES_BAR && options.seeds >= 500 ? `; fewer than ${SITES_BAR}` : ''),
   );
-  say(`ingest: every interleaving of ${INGEST_SCENARIOS.length} scenarios, ${ingest.states} states, ${ingest.wrong.length} wrong`);
+  say(
+    `ingest: every interleaving of ${INGEST_SCENARIOS.length} scenarios, ${ingest.states} states, ${ingest.wrong.length} wrong`,
+  );
   return tally.failed === 0 && tally.unequal === 0 && ingest.wrong.length === 0 && spared.length === 0;
 }
 

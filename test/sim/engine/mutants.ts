@@ -1,5 +1,10 @@
 import { decodeCheckpoint, encodeCheckpoint } from '../../../runtime/core/checkpoint.ts';
-import { decodeEnvelope, ENVELOPE_CONTENT_TYPE, ENVELOPE_MAX_BYTES, type Envelope } from '../../../runtime/core/envelope.ts';
+import {
+  decodeEnvelope,
+  ENVELOPE_CONTENT_TYPE,
+  ENVELOPE_MAX_BYTES,
+  type Envelope,
+} from '../../../runtime/core/envelope.ts';
 import { ITEM_HASH_DIGITS, USER_HASH_DIGITS } from '../../../runtime/core/keys.ts';
 import { envelopeObject } from '../../../runtime/core/lake-name.ts';
 import { FRESH_GUARD } from '../../../runtime/core/marker.ts';
@@ -54,7 +59,11 @@ function cacheEntries(envelope: Envelope, digest: Digest): (readonly [string, st
 function linesOf(envelope: Envelope): string {
   const lines = envelope.items.map(({ userId, id, version, observedAtMs, dataText }) => {
     const meta = { miner: envelope.minerName, userId, id, version, late: false };
-    return JSON.stringify({ ...meta, observedAt: new Date(observedAtMs).toISOString(), data: JSON.parse(dataText ?? '0') as unknown });
+    return JSON.stringify({
+      ...meta,
+      observedAt: new Date(observedAtMs).toISOString(),
+      data: JSON.parse(dataText ?? '0') as unknown,
+    });
   });
   return lines.map((line) => `${line}\n`).join('');
 }

@@ -193,7 +193,9 @@ export function soakPlanOf(seed: number, hours: number): Plan {
     outages: hourly(1).map((atMs) => ({ service: dice.of(SERVICES), atMs, forMs: dice.of([2_000, 30_000, 240_000]) })),
     cuts: hourly(1).map((atMs) => ({ ...somewhere(atMs), service: dice.of(SERVICES), forMs: 60_000 })),
     kills: hourly(1).map(somewhere),
-    deployments: hourly(1).map(somewhere).slice(0, Math.ceil(hours / 4)),
+    deployments: hourly(1)
+      .map(somewhere)
+      .slice(0, Math.ceil(hours / 4)),
     brokerRestarts: hourly(1).slice(0, Math.ceil(hours / 6)),
     redisFlushes: hourly(1).slice(0, Math.ceil(hours / 6)),
     ...{ killShare: 0, lockLoss: 0.01, renewalLoss: 0.01, skewMs: [4000, -4000], clockJumps: [], edits: 0.1 },

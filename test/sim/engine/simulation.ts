@@ -93,8 +93,6 @@ class Simulation {
       await this.#untilQuiet('before the last firing');
       await this.#world.resumeAll();
       await this.#fireForAll();
-      await this.#sleep(this.#plan.settings.monitorEveryMs * 2);
-      if (this.#plan.place === 'home') await this.#slots[0]?.process?.drain();
     };
     let failure: unknown;
     void story()
@@ -132,8 +130,19 @@ class Simulation {
       const kills = this.#kills;
       for (const { process } of this.#slots) process?.fire();
       await this.#untilQuiet('after the last firing');
+      await this.#sleep(this.#plan.settings.monitorEveryMs * 2);
+      await this.#drainHome();
       if (this.#kills === kills) return;
     }
+  }
+
+  /** A home process hears of the last settlements, unless it is killed on the way. */
+  async #drainHome(): Promise<void> {
+    const process = this.#slots[0]?.process;
+    if (this.#plan.place !== 'home' || process === undefined) return;
+    let isDrained = false;
+    void process.drain().finally(() => (isDrained = true));
+    while (!isDrained && !process.isGone) await this.#sleep(LOOK_MS);
   }
 
   #stepsLimit(): number {

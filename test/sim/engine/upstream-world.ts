@@ -194,10 +194,8 @@ export class UpstreamWorld {
     const last = bodies.at(-1);
     if (!this.isHealed && last !== undefined && this.#dice.chance(0.1)) {
       // The same id twice on a page, changed or not; the list itself then holds the later one.
-      bodies.push({
-        ...last,
-        value: this.#dice.chance(0.5) ? last['value'] : (list.items[start + items.length - 1]!.value = 7),
-      });
+      const isChanged = this.#plan.edits > 0 && this.#dice.chance(0.5);
+      bodies.push({ ...last, value: isChanged ? (list.items[start + items.length - 1]!.value = 7) : last['value'] });
     }
     const serve: Serve = {
       ...{ minerName: list.minerName, userId: list.userId, marker: asked.after, process: asked.process },
@@ -267,6 +265,11 @@ function bodyOf({ id, value, padding }: ListItem): Record<string, unknown> {
   return { id, value, padding };
 }
 
-function askedKey({ minerName, userId, marker, process }: Pick<Serve, 'minerName' | 'userId' | 'marker' | 'process'>): string {
+function askedKey({
+  minerName,
+  userId,
+  marker,
+  process,
+}: Pick<Serve, 'minerName' | 'userId' | 'marker' | 'process'>): string {
   return `${minerName}/${userId}/${marker}/${process}`;
 }

@@ -63,7 +63,8 @@ export class Witness {
     this.#take(`${scope} ${userId}`, userCallsPerSecond, 1);
     this.#take(`${scope} upstream`, upstreamCallsPerSecond, Math.max(1, upstreamCallsPerSecond));
     const stopMs = (this.#blockedUntilMs.get(`${scope} ${userId}`) ?? 0) - this.#now();
-    if (!this.#hasLine() && stopMs > this.#slackMs()) this.violate(`budget: ${caller.name} calls for ${userId} ${stopMs} ms before it may`);
+    if (!this.#hasLine() && stopMs > this.#slackMs())
+      this.violate(`budget: ${caller.name} calls for ${userId} ${stopMs} ms before it may`);
   }
 
   /** An answer came: what it says of waiting holds from now on. */

@@ -1,6 +1,9 @@
 import { parentPort } from 'node:worker_threads';
 import { type Job, runJob } from './job.ts';
 
+/** Stacks of errors that the simulated faults throw by the thousand are looked at by nobody. */
+Error.stackTraceLimit = 0;
+
 parentPort?.on('message', (job: Job) => {
   void runJob(job).then(
     (result) => parentPort?.postMessage({ result }),
