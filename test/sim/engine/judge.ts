@@ -1,7 +1,7 @@
+import { RUN_ROW_LIMIT_BYTES, type Run, WAITING_LIMIT } from '../../../runtime/core/run.ts';
 import { equationsOf } from '../../../runtime/engine/completeness.ts';
 import { type LakeRow, lakeRows } from '../../fakes/engine-rig.ts';
 import type { SimProcess } from './sim-process.ts';
-import { RUN_ROW_LIMIT_BYTES } from './witness.ts';
 import type { World } from './world.ts';
 
 /** Later observations of one page are later by so much at most, in ms: items that are on it twice. */
@@ -152,7 +152,32 @@ function judgeBounds({ witness }: World): readonly string[] {
   if (witness.runRowMaxBytes > RUN_ROW_LIMIT_BYTES) {
     wrong.push(`bounds: a run row has ${witness.runRowMaxBytes} bytes, more than ${RUN_ROW_LIMIT_BYTES}`);
   }
+  if (witness.perRunMax > WAITING_LIMIT) {
+    wrong.push(`bounds: ${witness.perRunMax} messages of one run waited at once, more than ${WAITING_LIMIT}`);
+  }
   return wrong;
+}
+
+/** Codes of runs that are set aside because of what their own list did. */
+const OWN_FAULT = new Set([
+  'page-shape',
+  'wrong-address',
+  'marker-missing',
+  'dead-marker',
+  'page-too-large',
+  'refused',
+]);
+
+/** Runs that were set aside though their lists gave no cause: nobody may pay for an outage or for a neighbour. */
+export function judgeSetAside(world: World, runs: readonly Run[]): void {
+  for (const { userId, minerName, state, code, reason } of runs) {
+    const list = world.upstream.list(userId, minerName);
+    if (state !== 'quarantined' || list === undefined) continue;
+    const isLoop = list.trouble === 'stuck' || list.trouble === 'cycle';
+    const hasCause = code !== undefined && (OWN_FAULT.has(code) ? list.codes.has(code) : code !== 'silent' && isLoop);
+    if (!hasCause)
+      world.witness.violate(`liveness: ${userId}/${minerName} was set aside without a cause: ${code}: ${reason}`);
+  }
 }
 
 /** The equations of completeness: all four where one process follows everything, those of mining in a fleet. */

@@ -5,6 +5,7 @@ import {
   ENVELOPE_MAX_BYTES,
   type Envelope,
 } from '../../../runtime/core/envelope.ts';
+import { FRESH_CONTENT } from '../../../runtime/core/content-guard.ts';
 import { ITEM_HASH_DIGITS, USER_HASH_DIGITS } from '../../../runtime/core/keys.ts';
 import { envelopeObject } from '../../../runtime/core/lake-name.ts';
 import { FRESH_GUARD } from '../../../runtime/core/marker.ts';
@@ -140,7 +141,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
         const blind = writes.map((write) =>
           write.value === null
             ? write
-            : { ...write, value: JSON.stringify({ ...(JSON.parse(write.value) as object), guard: FRESH_GUARD }) },
+            : {
+                ...write,
+                value: JSON.stringify({
+                  ...(JSON.parse(write.value) as object),
+                  guard: FRESH_GUARD,
+                  content: FRESH_CONTENT,
+                }),
+              },
         );
         return rows.write(blind);
       }),

@@ -1,4 +1,4 @@
-import { judge } from './judge.ts';
+import { judge, judgeSetAside } from './judge.ts';
 import type { Mutant } from './mutants.ts';
 import { type Plan, planOf } from './plan.ts';
 import { WORLD_START_MS } from './scheduler.ts';
@@ -88,6 +88,7 @@ class Simulation {
       const healedAtMs = scheduler.now();
       await this.#untilQuiet('after the healing');
       healMs = scheduler.now() - healedAtMs;
+      judgeSetAside(this.#world, await this.#world.runs());
       await this.#world.importUsers('fresh');
       await this.#sleep(TIERS_SETTLE_MS);
       await this.#untilQuiet('before the last firing');

@@ -13,9 +13,6 @@ export interface Checkpointed {
   readonly candidates: readonly Serve[];
 }
 
-/** Largest run row, in bytes (anchors section 1.5: checkpoint <= 4 KB). */
-export const RUN_ROW_LIMIT_BYTES = 4096;
-
 /** Whose calls share one budget: `process` until budgets are fleet-wide. */
 export type BudgetScope = 'process' | 'fleet';
 export const BUDGET_SCOPE: BudgetScope = 'process';
