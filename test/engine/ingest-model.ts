@@ -1,21 +1,14 @@
 import { type Candidate, encodeCheckpoint, type ItemCheckpoint } from '../../runtime/core/checkpoint.ts';
-import { CLAIM_WRITE_DONE, type ModelItem, type Protocol, type Scenario } from './ingest-scenarios.ts';
-
-/** What can be seen of a state. */
-export interface ModelView {
-  readonly rows: readonly string[];
-  readonly done: readonly boolean[];
-  readonly objects: readonly boolean[];
-  /** `item version isLate` of every row of the lake. */
-  readonly lake: readonly string[];
-}
-
-export interface ModelResult {
-  readonly states: number;
-  readonly finalStates: number;
-  /** The first violation that was found, with the steps that lead to it. */
-  readonly violation: string | undefined;
-}
+import {
+  CLAIM_WRITE_DONE,
+  type ModelItem,
+  type ModelResult,
+  type ModelView,
+  type Protocol,
+  type Scenario,
+  stepsOf,
+  type Trace,
+} from './ingest-scenarios.ts';
 
 const WORKERS = 2;
 
@@ -394,17 +387,6 @@ export class IngestModel {
       });
     });
   }
-}
-
-interface Trace {
-  readonly step: string;
-  readonly before: Trace | undefined;
-}
-
-function stepsOf(trace: Trace | undefined): readonly string[] {
-  const steps: string[] = [];
-  for (let at = trace; at !== undefined; at = at.before) steps.unshift(at.step);
-  return steps;
 }
 
 function keyOf(state: readonly number[]): string {

@@ -21,6 +21,35 @@ export interface Protocol {
 
 export const CLAIM_WRITE_DONE: Protocol = { order: 'claim-write', decide: decideClaim };
 
+/** What can be seen of a state. */
+export interface ModelView {
+  readonly rows: readonly string[];
+  readonly done: readonly boolean[];
+  readonly objects: readonly boolean[];
+  /** `item version isLate` of every row of the lake. */
+  readonly lake: readonly string[];
+}
+
+export interface ModelResult {
+  readonly states: number;
+  readonly finalStates: number;
+  /** The first violation that was found, with the steps that lead to it. */
+  readonly violation: string | undefined;
+}
+
+/** The steps that lead to a state, last one first. */
+export interface Trace {
+  readonly step: string;
+  readonly before: Trace | undefined;
+}
+
+/** Them in order. */
+export function stepsOf(trace: Trace | undefined): readonly string[] {
+  const steps: string[] = [];
+  for (let at = trace; at !== undefined; at = at.before) steps.unshift(at.step);
+  return steps;
+}
+
 const version = (text: string, observedAtMs: number, item = 0): ModelItem => ({ version: text, observedAtMs, item });
 
 /** A, B, A in three envelopes. */

@@ -15,8 +15,8 @@ import { MemoryLake } from '../fakes/memory-lake.ts';
 import { memoryLedger } from '../fakes/memory-rows.ts';
 import { plainCompression } from '../fakes/plain-compression.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
-import { IngestModel, type ModelView } from './ingest-model.ts';
-import { CLAIM_WRITE_DONE, type Protocol, type Scenario } from './ingest-scenarios.ts';
+import { IngestModel } from './ingest-model.ts';
+import { CLAIM_WRITE_DONE, type ModelView, type Protocol, type Scenario } from './ingest-scenarios.ts';
 
 /** The model's clock stands still at 0. */
 const STILL = { now: () => 0, sleep: () => Promise.resolve() };

@@ -27,7 +27,7 @@ export class Crew {
         worker.once('message', resolve);
         worker.once('error', reject);
       });
-      worker.postMessage(next.value);
+      worker.postMessage(next.value, []);
       const answer = await answered;
       worker.removeAllListeners('error');
       if ('error' in answer) throw new Error(`seed ${answer.job.seed} broke the simulation: ${answer.error}`);

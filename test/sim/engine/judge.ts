@@ -40,20 +40,15 @@ function shelfOf({ lake }: World): Shelf {
   return { byItem, versions };
 }
 
-/** What a page checkpoint vouched for is in the lake; so is what is served to this day; and nothing else. */
+/** What the broker has taken is in the lake (a page is checkpointed only after that), and nothing that was never served. */
 function judgeLoss(world: World, { versions, byItem }: Shelf): readonly string[] {
   const wrong: string[] = [];
   const served = new Set<string>();
   for (const { minerName, userId, items } of world.upstream.serves) {
     for (const { id, version } of items) served.add(`${minerName}/${userId}/${id}/${version}`);
   }
-  for (const { minerName, userId, marker, candidates } of world.witness.checkpointed) {
-    const missing = candidates.map(({ items }) =>
-      items.filter(({ id, version }) => !versions.has(`${minerName}/${userId}/${id}/${version}`)),
-    );
-    if (missing.length > 0 && missing.every((items) => items.length > 0)) {
-      wrong.push(`loss: page ${marker} of ${minerName}/${userId} was checkpointed without ${missing[0]![0]!.id}`);
-    }
+  for (const version of world.witness.sent) {
+    if (!versions.has(version)) wrong.push(`loss: the broker had ${version}, and it is not in the lake`);
   }
   // Lists that never change: whatever was served once is served for ever, and must be in the lake.
   const isStill = world.plan.edits === 0;

@@ -53,7 +53,7 @@ async function one(options: SimOptions, seed: number): Promise<boolean> {
     hours: options.hours === 0 ? undefined : options.hours,
   };
   const result = await runJob(job, options.trace ? say : undefined);
-  const { wrong, lastLines, ...figures } = result.outcome;
+  const { wrong, lastLines: _, ...figures } = result.outcome;
   say(JSON.stringify({ ...figures, sites: result.sites.length }));
   if (wrong.length > 0) showFailure(result);
   return wrong.length === 0;

@@ -73,6 +73,8 @@ export interface Plan {
   /** Share of deliveries whose lock is lost while the handler works on. */
   readonly lockLoss: number;
   readonly renewalLoss: number;
+  /** Share of marker messages that the host settles without calling anybody. */
+  readonly swallowed: number;
   readonly pickOldest: boolean;
   readonly skewMs: readonly number[];
   readonly clockJumps: readonly { readonly slot: number; readonly atMs: number; readonly byMs: number }[];
@@ -153,6 +155,7 @@ export function planOf(seed: number): Plan {
     redisFlushes: has(0.3) ? times(3) : [],
     lockLoss: has() ? dice.of([0.02, 0.15]) : 0,
     renewalLoss: has(0.3) ? 0.2 : 0,
+    swallowed: place === 'fleet' && has(0.4) ? 0.05 : 0,
     pickOldest: dice.chance(0.3),
     skewMs: Array.from({ length: processes }, () => (has(0.4) ? dice.between(-5000, 5000) : 0)),
     clockJumps: has(0.3) ? slots(3).map((jump) => ({ ...jump, byMs: dice.between(-5000, 5000) })) : [],
@@ -198,7 +201,15 @@ export function soakPlanOf(seed: number, hours: number): Plan {
       .slice(0, Math.ceil(hours / 4)),
     brokerRestarts: hourly(1).slice(0, Math.ceil(hours / 6)),
     redisFlushes: hourly(1).slice(0, Math.ceil(hours / 6)),
-    ...{ killShare: 0, lockLoss: 0.01, renewalLoss: 0.01, skewMs: [4000, -4000], clockJumps: [], edits: 0.1 },
+    ...{
+      killShare: 0,
+      lockLoss: 0.01,
+      renewalLoss: 0.01,
+      swallowed: 0.002,
+      skewMs: [4000, -4000],
+      clockJumps: [],
+      edits: 0.1,
+    },
     ...{ troubledLists: [{ user: 0, miner: 0, trouble: 'stuck' }], transactionRefusal: 0.02 },
     settings: { ...settingsOf(dice), userCallsPerSecond: 5, reviveAfterMs: 300_000, monitorEveryMs: 60_000 },
   };

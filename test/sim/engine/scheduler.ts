@@ -79,7 +79,7 @@ export class Scheduler {
           next.run = undefined;
           run?.();
         } catch (error) {
-          reject(error as Error);
+          reject(error);
           return;
         }
         // From a microtask, so that the next step comes when no promise is left to run; a timer would cost a turn of the loop.

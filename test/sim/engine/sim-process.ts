@@ -52,7 +52,8 @@ export class SimProcess implements Caller {
       () => this.isGone,
     );
     const line = { wire, dice, caller: this };
-    this.bus = new WiredBus({ ...line, broker, scheduler, clock: this.#clock, plan });
+    const onTaken = world.witness.taken.bind(world.witness);
+    this.bus = new WiredBus({ ...line, broker, scheduler, clock: this.#clock, plan, onTaken });
     this.#deps = this.#wired(line);
     this.#app = plan.place === 'fleet' ? this.#openApp() : undefined;
   }

@@ -141,9 +141,9 @@ class Simulation {
   async #drainHome(): Promise<void> {
     const process = this.#slots[0]?.process;
     if (this.#plan.place !== 'home' || process === undefined) return;
-    let isDrained = false;
-    void process.drain().finally(() => (isDrained = true));
-    while (!isDrained && !process.isGone) await this.#sleep(LOOK_MS);
+    const drain = { isOver: false };
+    void process.drain().finally(() => (drain.isOver = true));
+    while (!drain.isOver && !process.isGone) await this.#sleep(LOOK_MS);
   }
 
   #stepsLimit(): number {

@@ -1,3 +1,4 @@
+import { INGESTION_QUEUE } from '../../../runtime/core/route.ts';
 import type {
   Bus,
   Clock,
@@ -25,7 +26,9 @@ export interface WiredBusDeps extends Line {
   readonly broker: MemoryBroker;
   readonly scheduler: Scheduler;
   readonly clock: Clock;
-  readonly plan: Pick<Plan, 'lockLoss' | 'renewalLoss'>;
+  readonly plan: Pick<Plan, 'lockLoss' | 'renewalLoss' | 'swallowed'>;
+  /** Told of every message that the broker has taken. */
+  readonly onTaken: (message: OutgoingMessage) => void;
 }
 
 /** A lock as broker and holder see it. */
@@ -82,6 +85,10 @@ class WiredConsumer implements Consumer, QueueConsumer {
     }
     scheduler.after(dice.upTo(3), () => {
       if (caller.isGone || !this.#locks.has(lock)) return;
+      if (!wire.isHealed && this.#name !== INGESTION_QUEUE && dice.chance(plan.swallowed)) {
+        this.#swallow(lock);
+        return;
+      }
       lock.work = this.#work(lock);
     });
   }
@@ -93,7 +100,7 @@ class WiredConsumer implements Consumer, QueueConsumer {
 
   async stop(graceMs: number): Promise<void> {
     this.#isStopped = true;
-    const work = Promise.all([...this.#locks].map((lock) => lock.work));
+    const work = Promise.all([...this.#locks].map(async (lock) => lock.work));
     const over = new AbortController();
     await Promise.race([work, this.#deps.clock.sleep(graceMs, over.signal).catch(() => undefined)]);
     over.abort();
@@ -153,6 +160,14 @@ class WiredConsumer implements Consumer, QueueConsumer {
     });
   }
 
+  /** Settled without an invocation (azure-functions-host#11879, July 2026): the message is gone, and nobody has seen it. */
+  #swallow(lock: Lock): void {
+    lock.isHeld = false;
+    this.#queue.end(lock.stored);
+    this.#locks.delete(lock);
+    this.#queue.deliver();
+  }
+
   #lose(lock: Lock): void {
     const { scheduler, dice, caller } = this.#deps;
     if (!lock.isHeld) return;
@@ -186,7 +201,9 @@ export class WiredBus implements Bus, Depths {
     const effect = async (): Promise<void> => {
       // A large send goes in several batches: some may be taken when a later one fails.
       const isCut = !wire.isHealed && messages.length > 1 && dice.chance(0.02);
-      broker.take(entity, isCut ? messages.slice(0, dice.upTo(messages.length)) : messages);
+      const taken = isCut ? messages.slice(0, dice.upTo(messages.length)) : messages;
+      broker.take(entity, taken);
+      for (const message of taken) this.#deps.onTaken(message);
       if (isCut) throw new Error('the link was lost in the middle of a send');
     };
     return wire.call({ caller, service: 'bus', operation: `bus.send ${entity}`, effect });

@@ -1,17 +1,9 @@
-import type { RowWrite, StoredRow, UpstreamAnswer } from '../../../runtime/ports.ts';
+import { decodeEnvelope, ENVELOPE_CONTENT_TYPE } from '../../../runtime/core/envelope.ts';
+import type { OutgoingMessage, RowWrite, StoredRow, UpstreamAnswer } from '../../../runtime/ports.ts';
 import type { Run } from '../../../runtime/core/run.ts';
 import type { Plan } from './plan.ts';
-import type { Serve, UpstreamWorld } from './upstream-world.ts';
+import type { UpstreamWorld } from './upstream-world.ts';
 import type { Caller } from './wire.ts';
-
-/** A page checkpoint that moved: what a page held was said to be delivered. */
-export interface Checkpointed {
-  readonly minerName: string;
-  readonly userId: string;
-  readonly marker: string | null;
-  /** Pages of that list that the writer had been given by then; one of them is meant. */
-  readonly candidates: readonly Serve[];
-}
 
 /** Whose calls share one budget: `process` until budgets are fleet-wide. */
 export type BudgetScope = 'process' | 'fleet';
@@ -23,7 +15,8 @@ const BUDGET_ROUNDING_MS = 1;
 /** Sees everything that happens in a simulated world, and says at once what must not. */
 export class Witness {
   readonly violations: string[] = [];
-  readonly checkpointed: Checkpointed[] = [];
+  /** `miner/user/id/version` of all that the broker has ever taken. */
+  readonly sent = new Set<string>();
   readonly deadLetters = new Map<string, number>();
   runRowMaxBytes = 0;
   upstreamCalls = 0;
@@ -64,6 +57,13 @@ export class Witness {
       this.violate(`budget: ${caller.name} calls for ${userId} ${stopMs} ms before it may`);
   }
 
+  /** The broker has taken an envelope: whatever is in it must come to the lake. */
+  taken(message: OutgoingMessage): void {
+    if (message.contentType !== ENVELOPE_CONTENT_TYPE) return;
+    const { minerName, items } = decodeEnvelope(new TextDecoder().decode(message.body));
+    for (const { userId, id, version } of items) this.sent.add(`${minerName}/${userId}/${id}/${version}`);
+  }
+
   /** An answer came: what it says of waiting holds from now on. */
   answered(caller: Caller, userId: string, answer: UpstreamAnswer): void {
     if (answer.status !== 429) return;
@@ -87,7 +87,14 @@ export class Witness {
     if (run.pages !== old.pages + 1) return;
     const { minerName, userId, marker } = old;
     const candidates = this.#upstream.given({ minerName, userId, marker, process: caller.name });
-    this.checkpointed.push({ minerName, userId, marker, candidates });
+    const missing = candidates.map(({ items }) =>
+      items.find(({ id, version }) => !this.sent.has(`${minerName}/${userId}/${id}/${version}`)),
+    );
+    if (missing.length > 0 && missing.every((item) => item !== undefined)) {
+      this.violate(
+        `loss: page ${marker} of ${minerName}/${userId} was checkpointed, and the broker never had ${missing[0]?.id}`,
+      );
+    }
     if (candidates.length === 0)
       this.violate(`a page of ${minerName} of ${userId} was checkpointed that nobody served`);
   }

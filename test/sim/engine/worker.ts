@@ -6,7 +6,11 @@ Error.stackTraceLimit = 0;
 
 parentPort?.on('message', (job: Job) => {
   void runJob(job).then(
-    (result) => parentPort?.postMessage({ result }),
-    (error: unknown) => parentPort?.postMessage({ job, error: error instanceof Error ? error.stack : String(error) }),
+    (result) => parentPort?.postMessage({ result }, []),
+    (error: unknown) => parentPort?.postMessage({ job, error: textOf(error) }, []),
   );
 });
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message} ${error.stack ?? ''}` : String(error);
+}
