@@ -132,7 +132,7 @@ export function planOf(seed: number): Plan {
     processes,
     users,
     miners,
-    settings: settingsOf(dice),
+    settings: { ...settingsOf(dice), instances: processes },
     troubleMs,
     firings: dice.between(1, 8),
     calls: { upstream: NO_FAULTS, bus: rates(), redis: rates(), ledger: rates(), lake: rates() },
@@ -211,7 +211,13 @@ export function soakPlanOf(seed: number, hours: number): Plan {
       edits: 0.1,
     },
     ...{ troubledLists: [{ user: 0, miner: 0, trouble: 'stuck' }], transactionRefusal: 0.02 },
-    settings: { ...settingsOf(dice), userCallsPerSecond: 5, reviveAfterMs: 300_000, monitorEveryMs: 60_000 },
+    settings: {
+      ...settingsOf(dice),
+      instances: processes,
+      userCallsPerSecond: 5,
+      reviveAfterMs: 300_000,
+      monitorEveryMs: 60_000,
+    },
   };
 }
 

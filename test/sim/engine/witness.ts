@@ -5,11 +5,14 @@ import type { Plan } from './plan.ts';
 import type { UpstreamWorld } from './upstream-world.ts';
 import type { Caller } from './wire.ts';
 
-/** Whose calls share one budget: `process` until budgets are fleet-wide. */
+/**
+ * Whose calls share one budget. `process`: without a Redis each process keeps to a share of its own; that many processes on one
+ * Redis keep to one budget is tested with a real one, in test/contract/budgets.
+ */
 export type BudgetScope = 'process' | 'fleet';
 export const BUDGET_SCOPE: BudgetScope = 'process';
 
-/** Clock jumps may give one call too early, and a call may be issued this much earlier than due by rounding, in ms. */
+/** Times are whole milliseconds: a call may come this much earlier than it is due, in ms. */
 const BUDGET_ROUNDING_MS = 1;
 
 /** Sees everything that happens in a simulated world, and says at once what must not. */
@@ -24,7 +27,7 @@ export class Witness {
   readonly #plan: Plan;
   readonly #upstream: UpstreamWorld;
   readonly #now: () => number;
-  readonly #dueAtMs = new Map<string, number>();
+  readonly #calls = new Map<string, number[]>();
   readonly #blockedUntilMs = new Map<string, number>();
 
   constructor(plan: Plan, upstream: UpstreamWorld, now: () => number) {
@@ -50,10 +53,11 @@ export class Witness {
     this.upstreamCalls += 1;
     const { userCallsPerSecond, upstreamCallsPerSecond } = this.#plan.settings;
     const scope = BUDGET_SCOPE === 'process' ? caller.name : 'fleet';
-    this.#take(`${scope} ${userId}`, userCallsPerSecond, 1);
-    this.#take(`${scope} upstream`, upstreamCallsPerSecond, Math.max(1, upstreamCallsPerSecond));
+    if (!this.#hasTrueClocks()) return;
+    this.#count(`${scope} ${userId}`, userCallsPerSecond);
+    this.#count(`${scope} upstream`, upstreamCallsPerSecond);
     const stopMs = (this.#blockedUntilMs.get(`${scope} ${userId}`) ?? 0) - this.#now();
-    if (!this.#hasLine() && stopMs > this.#slackMs())
+    if (stopMs > BUDGET_ROUNDING_MS)
       this.violate(`budget: ${caller.name} calls for ${userId} ${stopMs} ms before it may`);
   }
 
@@ -104,25 +108,19 @@ export class Witness {
     if (before !== undefined && before !== text) this.violate(`the object ${name} changed its bytes`);
   }
 
-  /** The generic cell rate algorithm, as the engine's, but on the world's own clock. */
-  #take(key: string, callsPerSecond: number, burst: number): void {
+  /** Counts the calls of every window of a second, or of as long as one call takes at a slower rate. */
+  #count(key: string, callsPerSecond: number): void {
     const nowMs = this.#now();
-    const intervalMs = 1000 / callsPerSecond;
-    const dueAtMs = this.#dueAtMs.get(key) ?? 0;
-    const earlyMs = dueAtMs - intervalMs * (burst - 1) - nowMs;
-    if (earlyMs > this.#slackMs())
-      this.violate(`budget: ${key} is called ${Math.round(earlyMs)} ms before its budget allows`);
-    this.#dueAtMs.set(key, Math.max(dueAtMs, nowMs) + intervalMs);
+    const windowMs = Math.max(1000, 1000 / callsPerSecond);
+    const limit = Math.round((callsPerSecond * windowMs) / 1000);
+    const calls = (this.#calls.get(key) ?? []).filter((atMs) => atMs > nowMs - windowMs + BUDGET_ROUNDING_MS);
+    calls.push(nowMs);
+    this.#calls.set(key, calls);
+    if (calls.length > limit) this.violate(`budget: ${key} is called ${calls.length} times in ${windowMs} ms`);
   }
 
-  #slackMs(): number {
-    const jumpsMs = this.#plan.clockJumps.reduce((sum, { byMs }) => sum + Math.max(0, byMs), 0);
-    return BUDGET_ROUNDING_MS + jumpsMs + (this.#hasLine() ? this.#plan.settings.callTimeoutMs : 0);
-  }
-
-  /** Calls that have their budget may wait in line for a slot, however long the calls before them are and whatever these learn. */
-  #hasLine(): boolean {
-    const { upstreamConcurrency, miningConcurrency } = this.#plan.settings;
-    return upstreamConcurrency < miningConcurrency * this.#plan.miners.length;
+  /** A clock that jumps ahead gives a budget more than its time. */
+  #hasTrueClocks(): boolean {
+    return this.#plan.clockJumps.length === 0;
   }
 }
