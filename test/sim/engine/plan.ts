@@ -132,7 +132,7 @@ export function planOf(seed: number): Plan {
     processes,
     users,
     miners,
-    settings: { ...settingsOf(dice), instances: processes },
+    settings: sharedBy(settingsOf(dice), processes),
     troubleMs,
     firings: dice.between(1, 8),
     calls: { upstream: NO_FAULTS, bus: rates(), redis: rates(), ledger: rates(), lake: rates() },
@@ -219,6 +219,15 @@ export function soakPlanOf(seed: number, hours: number): Plan {
       monitorEveryMs: 60_000,
     },
   };
+}
+
+/**
+ * Each process keeps to its share. Where a share is less than a call in a window, processes take turns, and a process whose clock is
+ * apart from the broker's never meets its turn through a scheduled message: such limits are left whole here.
+ */
+function sharedBy(settings: Settings, processes: number): Settings {
+  const hasShares = Math.min(settings.userCallsPerSecond, settings.upstreamCallsPerSecond) >= processes;
+  return { ...settings, instances: hasShares ? processes : 1 };
 }
 
 function settingsOf(dice: Dice): Settings {
