@@ -160,6 +160,16 @@ export class Checkpoints {
     for (const entry of entries) this.#forget(entry.key.cacheKey, entry.version);
   }
 
+  /**
+   * These items were ingested by a worker who may have died before it told the tiers: whatever they say of them is older than the
+   * ledger, which is asked again.
+   */
+  async doubt(keys: readonly ItemKey[]): Promise<void> {
+    for (const tier of this.#deps.tiers) {
+      await tier.deleteMany(keys.map(({ cacheKey }) => cacheKey)).catch(this.#deps.onTierError);
+    }
+  }
+
   #forget(key: string, version: string): void {
     if (this.#inFlight.get(key)?.version === version) this.#inFlight.delete(key);
   }

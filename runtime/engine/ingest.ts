@@ -53,7 +53,11 @@ export async function ingest(deps: IngestDeps, message: IncomingMessage): Promis
   const key = envelopeKey(envelope.envelopeId);
   const bodyHash = deps.digest.sha256(text, 32);
   const [stored] = await deps.ledger.envelopes.read([key]);
-  if (stored !== undefined) return settleDone(deps, envelope, JSON.parse(stored.value) as Done, bodyHash);
+  if (stored !== undefined) {
+    // Whoever marked it done may have died before the cache heard of it: a version that came back would count as seen for hours.
+    await deps.checkpoints.doubt(requestsOf(deps, envelope).map((request) => request.key));
+    return settleDone(deps, envelope, JSON.parse(stored.value) as Done, bodyHash);
+  }
 
   const requests = requestsOf(deps, envelope);
   const claims = await claimItems(deps.ledger.items, envelope.envelopeId, requests, deps.clock.now());

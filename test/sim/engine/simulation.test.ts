@@ -50,6 +50,16 @@ describe('the simulated engine', () => {
     },
     TIMEOUT_MS,
   );
+
+  it(
+    'hears of a version that came back although a worker died before it told the cache what it had ingested',
+    async () => {
+      // The kill is after an envelope was marked done. Found by the kills at sites; call numbers move when the engine does.
+      const { outcome } = await runJob({ seed: 4, looks: false, kill: { call: 874, when: 'after' } });
+      expect(outcome.wrong).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
 });
 
 describe('the checkers of the simulation find', () => {
