@@ -9,7 +9,8 @@ export interface Job {
   readonly seed: number;
   /** Whether the sites of its calls are looked at. */
   readonly looks: boolean;
-  readonly kill?: PlannedKill | undefined;
+  /** Kills at calls, in the order of the calls. Default: none. */
+  readonly kills?: readonly PlannedKill[];
   /** A name of `MUTANTS`. */
   readonly mutant?: string | undefined;
   /** Simulated hours of a soak instead of the plan of the seed. */
@@ -35,10 +36,10 @@ const book = new SiteBook();
 /** Runs one job. A simulation that throws has found something too. */
 export async function runJob(job: Job, echo?: (line: string) => void): Promise<JobResult> {
   book.isLooking = job.looks;
-  const { seed, kill, hours } = job;
+  const { seed, kills = [], hours } = job;
   const plan = hours === undefined ? planOf(seed) : soakPlanOf(seed, hours);
   const mutant = job.mutant === undefined ? undefined : MUTANTS[job.mutant];
-  const outcome = await simulate({ seed, plan, sites: book, plannedKill: kill, mutant, echo });
+  const outcome = await simulate({ seed, plan, sites: book, plannedKills: kills, mutant, echo });
   const sites = book.sites().flatMap(({ name, firstCall, calls, killed }): MetSite[] => {
     return calls === 0 ? [] : [{ name, firstCall, killed: [...killed] }];
   });

@@ -168,7 +168,9 @@ export function judgeSetAside(world: World, runs: readonly Run[]): void {
   for (const { userId, minerName, state, code, reason } of runs) {
     const list = world.upstream.list(userId, minerName);
     if (state !== 'quarantined' || list === undefined) continue;
-    const isLoop = list.trouble === 'stuck' || list.trouble === 'cycle';
+    // A list by offset that grows at its head while it is read shows the same items again and again, as a loop does.
+    const isGrowing = world.plan.edits > 0 && world.plan.listStyle === 'offset' && code === 'no-progress';
+    const isLoop = isGrowing || list.trouble === 'stuck' || list.trouble === 'cycle';
     const hasCause = code !== undefined && (OWN_FAULT.has(code) ? list.codes.has(code) : code !== 'silent' && isLoop);
     if (!hasCause)
       world.witness.violate(`liveness: ${userId}/${minerName} was set aside without a cause: ${code}: ${reason}`);

@@ -15,7 +15,7 @@ const SEEDS_LOOKED_AT = 300;
 const LOOK_AT_EVERY = 10;
 
 /** Rounds of killing at sites; a kill may lead to sites that no seed has met before. */
-const KILL_ROUNDS = 6;
+const KILL_ROUNDS = 10;
 
 /** Every so many seeds one is run twice: the same seed and commit must leave the same trace. */
 const REPLAY_EVERY = 50;
@@ -28,10 +28,10 @@ const SITES_BAR = 150;
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-function replayOf({ seed, kill, mutant, hours }: Job): string {
+function replayOf({ seed, kills = [], mutant, hours }: Job): string {
   const flags = [
     `--seed ${seed}`,
-    ...(kill === undefined ? [] : [`--kill ${kill.when}:${kill.call}`]),
+    ...kills.map(({ when, call }) => `--kill ${when}:${call}`),
     ...(mutant === undefined ? [] : [`--mutant ${mutant}`]),
     ...(hours === undefined ? [] : [`--hours ${hours}`]),
   ];
@@ -39,7 +39,7 @@ function replayOf({ seed, kill, mutant, hours }: Job): string {
 }
 
 function showFailure({ job, outcome }: JobResult): void {
-  say(`FAILED: seed ${job.seed}${job.kill === undefined ? '' : `, killed ${job.kill.when} call ${job.kill.call}`}`);
+  say(`FAILED: seed ${job.seed}${(job.kills ?? []).map(({ when, call }) => `, killed ${when} call ${call}`).join('')}`);
   for (const wrong of outcome.wrong.slice(0, 10)) say(`  ${wrong}`);
   say('  the last events:');
   for (const line of outcome.lastLines.slice(-25)) say(`    ${line}`);
@@ -49,7 +49,7 @@ function showFailure({ job, outcome }: JobResult): void {
 /** One seed, with everything that it shows. */
 async function one(options: SimOptions, seed: number): Promise<boolean> {
   const job: Job = {
-    ...{ seed, looks: true, kill: options.kill, mutant: options.mutant },
+    ...{ seed, looks: true, kills: options.kills, mutant: options.mutant },
     hours: options.hours === 0 ? undefined : options.hours,
   };
   const result = await runJob(job, options.trace ? say : undefined);

@@ -8,8 +8,8 @@ export interface SimOptions {
   readonly from: number;
   /** One seed only, with everything that it shows. */
   readonly seed: number | undefined;
-  /** Kill of a replay: number of the call and moment. */
-  readonly kill: { readonly call: number; readonly when: 'before' | 'after' } | undefined;
+  /** Kills of a replay: numbers of calls and moments. */
+  readonly kills: readonly { readonly call: number; readonly when: 'before' | 'after' }[];
   readonly trace: boolean;
   /** Simulated hours of one soak, 0 = none. */
   readonly hours: number;
@@ -29,7 +29,7 @@ export function readSimOptions(args: readonly string[]): SimOptions {
       seeds: { type: 'string', default: '200' },
       from: { type: 'string', default: '1' },
       seed: { type: 'string' },
-      kill: { type: 'string' },
+      kill: { type: 'string', multiple: true, default: [] },
       trace: { type: 'boolean', default: false },
       hours: { type: 'string', default: '0' },
       mutant: { type: 'string' },
@@ -50,7 +50,7 @@ export function readSimOptions(args: readonly string[]): SimOptions {
     seeds: whole('seeds', 0, SEEDS_MAX),
     from: whole('from', 0, SEEDS_MAX),
     seed: values.seed === undefined ? undefined : whole('seed', 0, SEEDS_MAX),
-    kill: killOf(values.kill),
+    kills: values.kill.map(killOf),
     trace: values.trace,
     hours: whole('hours', 0, 24 * 365),
     mutant,
@@ -59,8 +59,7 @@ export function readSimOptions(args: readonly string[]): SimOptions {
   };
 }
 
-function killOf(text: string | undefined): SimOptions['kill'] {
-  if (text === undefined) return undefined;
+function killOf(text: string): SimOptions['kills'][number] {
   const match = /^(before|after):(\d+)$/.exec(text);
   if (match === null) throw new Error(`--kill must be before:CALL or after:CALL, got ${text}`);
   return { when: match[1] as 'before' | 'after', call: Number(match[2]) };

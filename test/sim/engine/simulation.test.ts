@@ -29,7 +29,7 @@ describe('the simulated engine', () => {
       const before = register.killed();
       for (const job of register.plan().slice(0, KILLS)) {
         const result = await runJob(job);
-        const replay = `npm run sim -- --seed ${job.seed} --kill ${job.kill?.when}:${job.kill?.call} --trace`;
+        const replay = `npm run sim -- --seed ${job.seed} ${JSON.stringify(job.kills)}`;
         expect(result.outcome.wrong, replay).toEqual([]);
         register.note(result);
       }
@@ -55,7 +55,7 @@ describe('the simulated engine', () => {
     'hears of a version that came back although a worker died before it told the cache what it had ingested',
     async () => {
       // The kill is after an envelope was marked done. Found by the kills at sites; call numbers move when the engine does.
-      const { outcome } = await runJob({ seed: 4, looks: false, kill: { call: 874, when: 'after' } });
+      const { outcome } = await runJob({ seed: 4, looks: false, kills: [{ call: 874, when: 'after' }] });
       expect(outcome.wrong).toEqual([]);
     },
     TIMEOUT_MS,

@@ -14,7 +14,7 @@ export interface SimulationOptions {
   readonly plan?: Plan;
   /** Sites of earlier seeds; they are met again. */
   readonly sites?: SiteBook;
-  readonly plannedKill?: PlannedKill | undefined;
+  readonly plannedKills?: readonly PlannedKill[];
   readonly mutant?: Mutant | undefined;
   readonly echo?: ((line: string) => void) | undefined;
 }
@@ -69,11 +69,18 @@ class Simulation {
   #waitingMax = 0;
   #isOver = false;
 
-  constructor({ seed, plan = planOf(seed), sites = new SiteBook(), plannedKill, mutant, echo }: SimulationOptions) {
+  constructor({
+    seed,
+    plan = planOf(seed),
+    sites = new SiteBook(),
+    plannedKills = [],
+    mutant,
+    echo,
+  }: SimulationOptions) {
     sites.reset();
     this.#plan = plan;
     this.#trace = new Trace(echo);
-    this.#world = new World({ plan, sites, trace: this.#trace, plannedKill, mutant });
+    this.#world = new World({ plan, sites, trace: this.#trace, plannedKills, mutant });
     this.#slots = Array.from({ length: plan.processes }, () => ({ process: undefined, lives: 0 }));
   }
 

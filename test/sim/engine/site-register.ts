@@ -1,14 +1,15 @@
 import type { Job, JobResult } from './job.ts';
 import type { KillMoment } from './site-book.ts';
+import type { PlannedKill } from './wire.ts';
 
 interface KnownSite {
-  readonly met: { readonly seed: number; readonly call: number }[];
+  readonly met: { readonly seed: number; readonly kills: readonly PlannedKill[]; readonly call: number }[];
   readonly killed: Set<KillMoment>;
   readonly tried: Map<KillMoment, number>;
 }
 
 /** Places at which a site is remembered, so that a kill that comes too late there is tried elsewhere. */
-const PLACES_KEPT = 4;
+const PLACES_KEPT = 6;
 
 const MOMENTS: readonly KillMoment[] = ['before', 'after'];
 
@@ -24,9 +25,9 @@ export class SiteRegister {
       const site: KnownSite = this.#sites.get(name) ?? { met: [], killed: new Set(), tried: new Map() };
       this.#sites.set(name, site);
       for (const moment of killed) site.killed.add(moment);
-      // A seed with a planned kill is another story from that kill on.
-      const isReplayable = job.kill === undefined || firstCall <= job.kill.call;
-      if (isReplayable && site.met.length < PLACES_KEPT) site.met.push({ seed: job.seed, call: firstCall });
+      // A seed with a planned kill is another story from that kill on: a site after it is met again only with that kill.
+      const kills = (job.kills ?? []).filter(({ call }) => call < firstCall);
+      if (site.met.length < PLACES_KEPT) site.met.push({ seed: job.seed, kills, call: firstCall });
     }
   }
 
@@ -40,7 +41,7 @@ export class SiteRegister {
         const place = site.met[tries];
         if (place === undefined) continue;
         site.tried.set(when, tries + 1);
-        jobs.push({ seed: place.seed, looks: true, kill: { call: place.call, when } });
+        jobs.push({ seed: place.seed, looks: true, kills: [...place.kills, { call: place.call, when }] });
       }
     }
     return jobs;

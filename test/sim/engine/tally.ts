@@ -25,7 +25,7 @@ export class Tally {
   add({ job, outcome }: JobResult): void {
     this.runs += 1;
     if (outcome.wrong.length > 0) this.failed += 1;
-    if (job.kill === undefined) this.#compare(job.seed, outcome.traceHash);
+    if ((job.kills ?? []).length === 0) this.#compare(job.seed, outcome.traceHash);
     else this.#planned += 1;
     this.#simulatedMs += outcome.simulatedMs;
     this.#steps += outcome.steps;

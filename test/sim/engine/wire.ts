@@ -37,7 +37,7 @@ export interface WireDeps {
   readonly scheduler: Scheduler;
   readonly sites: SiteBook;
   readonly trace: Trace;
-  readonly plannedKill: PlannedKill | undefined;
+  readonly plannedKills: readonly PlannedKill[];
 }
 
 export interface WireCall<T> {
@@ -94,10 +94,10 @@ export class Wire {
     const { caller } = call;
     if (caller.isGone) return new Promise<T>(() => undefined);
     const number = (this.calls += 1);
-    const { sites, plannedKill, trace, scheduler } = this.#deps;
+    const { sites, trace, scheduler } = this.#deps;
     const site = sites.note(call.operation, number);
     trace.add(scheduler.now(), `${caller.name} ${call.operation} #${number}`);
-    const kill = this.#killOf(number, plannedKill);
+    const kill = this.#killOf(number);
     const pending: Pending = { site, caller, moment: 'before' };
     this.#pending.add(pending);
     if (kill === 'before') caller.kill(`before call ${number}`);
@@ -124,9 +124,10 @@ export class Wire {
     }
   }
 
-  #killOf(number: number, planned: PlannedKill | undefined): KillMoment | undefined {
-    if (planned !== undefined && planned.call === number) return planned.when;
-    const { dice, plan } = this.#deps;
+  #killOf(number: number): KillMoment | undefined {
+    const { dice, plan, plannedKills } = this.#deps;
+    const planned = plannedKills.find(({ call }) => call === number);
+    if (planned !== undefined) return planned.when;
     if (this.isHealed || plan.killShare === 0 || !dice.chance(plan.killShare)) return undefined;
     return dice.of(['before', 'after']);
   }

@@ -25,7 +25,7 @@ export interface WorldOptions {
   readonly plan: Plan;
   readonly sites: SiteBook;
   readonly trace: Trace;
-  readonly plannedKill?: PlannedKill | undefined;
+  readonly plannedKills?: readonly PlannedKill[];
   readonly mutant?: Mutant | undefined;
 }
 
@@ -48,7 +48,7 @@ export class World {
   readonly users: Users;
   readonly #runs: Runs;
 
-  constructor({ plan, sites, trace, plannedKill, mutant }: WorldOptions) {
+  constructor({ plan, sites, trace, plannedKills = [], mutant }: WorldOptions) {
     this.plan = plan;
     this.trace = trace;
     this.mutant = mutant;
@@ -56,7 +56,7 @@ export class World {
     this.random = seededRandom(plan.seed ^ 0x5eed);
     this.scheduler = new Scheduler(this.dice);
     const now = (): number => this.scheduler.now();
-    this.wire = new Wire({ plan, dice: this.dice, scheduler: this.scheduler, sites, trace, plannedKill });
+    this.wire = new Wire({ plan, dice: this.dice, scheduler: this.scheduler, sites, trace, plannedKills });
     this.broker = new MemoryBroker({
       clock: this.scheduler.clock(),
       entities: mutant?.entities?.(entitiesOf(plan.miners)) ?? entitiesOf(plan.miners),
