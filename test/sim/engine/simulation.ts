@@ -230,11 +230,14 @@ class Simulation {
     const { scheduler, witness } = this.#world;
     const untilMs = scheduler.now() + LIVENESS_LIMIT_MS;
     let firedAtMs = scheduler.now();
+    let everyMs = this.#plan.settings.fireEveryMs;
     for (;;) {
       await this.#sleep(LOOK_MS);
       // What a home process that died has left behind waits for the next firing of its successor.
-      if (this.#plan.place === 'home' && scheduler.now() - firedAtMs >= this.#plan.settings.fireEveryMs) {
+      if (this.#plan.place === 'home' && scheduler.now() - firedAtMs >= everyMs) {
         firedAtMs = scheduler.now();
+        // Firings that come faster than a user's budget lets his lists be read would never leave a quiet moment.
+        everyMs *= 2;
         this.#fire();
       }
       this.#world.redrive();
