@@ -44,7 +44,8 @@ export type GateVerdict =
   | {
       readonly kind: 'wait';
       readonly waitMs: number;
-      readonly why: 'budget' | 'stop' | 'breaker';
+      /** `turn`: other processes may call until then; the rest is what it says. */
+      readonly why: 'budget' | 'turn' | 'stop' | 'breaker';
       /** Whose budget or stop. */
       readonly scope: GateScope;
     };

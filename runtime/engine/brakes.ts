@@ -52,6 +52,11 @@ export class Brakes {
     this.#deps = deps;
   }
 
+  /** What this process has read last, without asking again. */
+  knownOn(miner: Pick<Miner, 'name' | 'lane'>): Brake | undefined {
+    return brakeOn(this.#known, miner);
+  }
+
   /** The brake that stops a miner now, at most 2 s old. Never rejects: what was known last counts when nobody answers. */
   async on(miner: Pick<Miner, 'name' | 'lane'>): Promise<Brake | undefined> {
     await this.#refresh();

@@ -189,8 +189,8 @@ export class FleetBudgets implements Budgets {
 
 /** A wait for a turn may be many minutes; the shared budgets may be back before. */
 function shortened(verdict: GateVerdict, limitMs: number = ALONE_WAIT_MAX_MS): GateVerdict {
-  const isTurn = verdict.kind === 'wait' && verdict.why === 'budget';
-  return isTurn ? { ...verdict, waitMs: Math.min(verdict.waitMs, Math.max(1, limitMs)) } : verdict;
+  const isOwn = verdict.kind === 'wait' && (verdict.why === 'budget' || verdict.why === 'turn');
+  return isOwn ? { ...verdict, waitMs: Math.min(verdict.waitMs, Math.max(1, limitMs)) } : verdict;
 }
 
 function wayOf({ proxyUrl }: GatedCall): string {

@@ -36,7 +36,13 @@ export interface Permit {
 /** Permission, or how long to wait before asking again, in ms. */
 export type Entry =
   | { readonly kind: 'permit'; readonly permit: Permit }
-  | { readonly kind: 'later'; readonly waitMs: number; readonly isBreakerOpen: boolean };
+  | {
+      readonly kind: 'later';
+      readonly waitMs: number;
+      readonly isBreakerOpen: boolean;
+      /** This process may call in turns only, and waits for its next one. */
+      readonly isTurn: boolean;
+    };
 
 /**
  * How long a call waits for a slot while slow calls hold all of them, in ms at least, and how long it then stays away: its message
@@ -76,7 +82,7 @@ export class Limits {
     let leftMs = maxWaitMs;
     for (;;) {
       const slot = await this.#slotsOf(call.upstream).take(Math.max(0, slotUntilMs - clock.now()), signal);
-      if (slot === undefined) return { kind: 'later', waitMs: SLOT_RETRY_MS, isBreakerOpen: false };
+      if (slot === undefined) return { kind: 'later', waitMs: SLOT_RETRY_MS, isBreakerOpen: false, isTurn: false };
       const entry = await this.#enterWith(slot, call, leftMs, signal);
       if (entry.kind === 'permit' || entry.waitMs > leftMs) return entry;
       // Ends: every round takes a millisecond at least of what is left.
@@ -93,12 +99,13 @@ export class Limits {
       if (verdict.kind === 'wait') {
         const isShared = verdict.why === 'budget' && verdict.scope === 'upstream';
         const waitMs = Math.ceil(verdict.waitMs * (isShared ? this.#spread() : 1));
-        return { kind: 'later', waitMs, isBreakerOpen: verdict.why === 'breaker' };
+        return { kind: 'later', waitMs, isBreakerOpen: verdict.why === 'breaker', isTurn: verdict.why === 'turn' };
       }
       isKept = await this.#isPlaceGood(call, verdict.waitMs, signal);
       if (isKept) return { kind: 'permit', permit: this.#permit(slot, call, verdict.probe) };
       await this.#tell(call, ABANDONED, verdict.probe);
-      return { kind: 'later', waitMs: Math.ceil(this.#deps.budgets.stopMs(call)), isBreakerOpen: false };
+      const waitMs = Math.ceil(this.#deps.budgets.stopMs(call));
+      return { kind: 'later', waitMs, isBreakerOpen: false, isTurn: false };
     } finally {
       if (!isKept) slot.release();
     }

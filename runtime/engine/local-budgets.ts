@@ -191,7 +191,7 @@ export class LocalBudgets implements Budgets {
       const share = this.#shares[scope];
       if (share.kind === 'rate') continue;
       const waitMs = turnWaitMs(share.turns, this.#seat, spreadOf(name), nowMs + this.#offsetMs);
-      if (waitMs > (longest?.waitMs ?? 0)) longest = { kind: 'wait', why: 'budget', scope, waitMs };
+      if (waitMs > (longest?.waitMs ?? 0)) longest = { kind: 'wait', why: 'turn', scope, waitMs };
     }
     return longest;
   }

@@ -19,7 +19,7 @@ import { treatFault, type TreatmentSettings } from '../core/treatment.ts';
 import type { UpstreamDefinition } from '../core/upstream.ts';
 import type { Handled, IncomingMessage } from '../ports.ts';
 import { type FetchDeps, fetchPage } from './fetch-page.ts';
-import type { Brakes } from './brakes.ts';
+import { BRAKE_CACHE_MS, type Brakes } from './brakes.ts';
 import type { Entry, Limits, Permit } from './limits.ts';
 import { type MarkerSenderDeps, sendMarkers } from './marker-sender.ts';
 import type { MassFaults } from './mass-faults.ts';
@@ -66,6 +66,16 @@ const BREAKER_OPEN = {
   code: 'transient',
   reason: 'transient: call after call failed, and the breaker of the way to the upstream is open',
 } as const;
+
+/** A permission is used within so long, in ms, or given back: the next one may be for as soon as the window allows. */
+const PERMIT_MAX_AGE_MS = 1;
+
+/**
+ * A message that waits for a turn comes this share of the wait inside a slice before it, at most so long: turns are short, and a
+ * message that came a moment late would wait for the next one again and again.
+ */
+const TURN_EARLY_SHARE = 0.8;
+const TURN_EARLY_MAX_MS = 10_000;
 
 const COMPLETE: Handled = { settlement: { kind: 'complete' } };
 
@@ -149,7 +159,7 @@ class Slice {
   }
 
   async mine(user: User, lock: AbortSignal): Promise<void> {
-    const { settings, clock } = this.#deps;
+    const { settings, clock, brakes, miner } = this.#deps;
     const untilMs = clock.now() + settings.sliceMs;
     const firstPage = this.#run.pages;
     let retries = 0;
@@ -157,17 +167,19 @@ class Slice {
     const isWithin = (): boolean => this.#run.pages - firstPage < settings.slicePages && clock.now() < untilMs;
     while (isWithin() && !this.#deps.isStopping()) {
       lock.throwIfAborted();
+      const engaged = await brakes.on(miner);
+      if (engaged !== undefined) return this.#waitForRelease(engaged);
+      const lookedAtMs = clock.now();
       const entry = await this.#enter(user, untilMs, lock);
-      if (entry.kind === 'later') {
-        await this.finish(this.#waiting(entry, retries > 0));
-        return;
-      }
-      const brake = await this.#deps.brakes.on(this.#deps.miner);
-      if (brake !== undefined) {
-        await entry.permit.giveBack();
-        await this.#waitForRelease(brake);
-        return;
-      }
+      if (entry.kind === 'later') return this.finish(this.#waiting(entry, retries > 0));
+      const permittedAtMs = clock.now();
+      const isFresh = permittedAtMs - lookedAtMs < BRAKE_CACHE_MS;
+      const brake = isFresh ? brakes.knownOn(miner) : await brakes.on(miner);
+      // A call that leaves later than its permission would leave together with the next one.
+      const isLate = clock.now() - permittedAtMs > PERMIT_MAX_AGE_MS;
+      if (brake !== undefined || isLate) await entry.permit.giveBack();
+      if (brake !== undefined) return this.#waitForRelease(brake);
+      if (isLate) continue;
       try {
         const isEnd = await this.#minePage(user, entry.permit, lock);
         if (isEnd) return;
@@ -207,7 +219,9 @@ class Slice {
   /** The run while it waits. A call of its own that just failed and left the breaker open counts as one that outlived its retries. */
   #waiting(entry: Extract<Entry, { kind: 'later' }>, hasFailed: boolean): Run {
     const nowMs = this.#deps.clock.now();
-    if (!hasFailed || !entry.isBreakerOpen) return nextSlice(this.#run, nowMs, nowMs + entry.waitMs);
+    const earlyMs = entry.isTurn ? TURN_EARLY_SHARE * Math.min(this.#deps.settings.inlineWaitMs, TURN_EARLY_MAX_MS) : 0;
+    const notBeforeMs = nowMs + Math.max(1, entry.waitMs - earlyMs);
+    if (!hasFailed || !entry.isBreakerOpen) return nextSlice(this.#run, nowMs, notBeforeMs);
     const failures = this.#run.failures + 1;
     if (failures > FAILURES_LIMIT) return endRun(this.#run, BREAKER_OPEN, nowMs);
     return nextSlice({ ...this.#run, failures }, nowMs, nowMs + entry.waitMs);

@@ -32,13 +32,16 @@ const LOST_MESSAGE_MS = 2000;
 export class Monitor {
   readonly #deps: MonitorDeps;
   readonly #lastMoves = new Map<string, { pages: number; atMs: number }>();
+  #watchedAtMs: number;
 
   constructor(deps: MonitorDeps) {
     this.#deps = deps;
+    this.#watchedAtMs = deps.clock.now();
   }
 
   /**
-   * One look of a process that knows every open run: silent ones are sent again.
+   * One look of a process that knows every open run of its own: silent ones are sent again. Now and then it watches like one that
+   * does not: an earlier process may have left runs of users whom nobody fires any more.
    * @param isShared - others mine the same users, so the ledger is asked for runs and envelopes that ended elsewhere.
    */
   async tick(isShared: boolean): Promise<void> {
@@ -51,6 +54,10 @@ export class Monitor {
       await this.#sendAgain(miner);
     }
     if (brakes.hasUnfinished()) await this.#deps.mass.finish();
+    const nowMs = this.#deps.clock.now();
+    if (nowMs - this.#watchedAtMs < this.#deps.settings.reviveAfterMs) return;
+    this.#watchedAtMs = nowMs;
+    await this.watch();
   }
 
   async #sendAgain(miner: Miner): Promise<void> {

@@ -218,7 +218,7 @@ describe('budgets', () => {
     const enter = limits.enter.bind(limits);
     let isStarved = true;
     limits.enter = (...args) =>
-      isStarved ? Promise.resolve({ kind: 'later', waitMs: 100, isBreakerOpen: false }) : enter(...args);
+      isStarved ? Promise.resolve({ kind: 'later', waitMs: 100, isBreakerOpen: false, isTurn: false }) : enter(...args);
     await one.process.start('u1');
     const startMs = one.world.clock.now();
     await one.process.deliver(marker(one.world));

@@ -32,7 +32,7 @@ describe('a cloud that is opened', () => {
     expect(cloud.baseUrls).toEqual({ graph: 'https://graph.example.com' });
     expect(cloud.facts).toEqual({
       broker: 'adit-dev.servicebus.windows.net',
-      cache: 'memory, 250000 checkpoints; no Redis',
+      cache: 'none: the ledger is asked',
       storage: 'ledger in Azure Tables, lake in Azure Blobs (aditdevdata)',
     });
     await cloud.close();

@@ -12,7 +12,7 @@ import { sampleConfig } from './sample-config.ts';
 const text = readFileSync(join(process.cwd(), 'runtime/ops/PLAYBOOK.md'), 'utf8');
 const sections = new Map(
   text
-    .split(/^## /m)
+    .split(/^#{2,3} (?=[a-z])/m)
     .slice(1)
     .map((section) => [section.slice(0, section.indexOf('\n')), section]),
 );

@@ -54,9 +54,8 @@ export class Witness {
     const { userCallsPerSecond, upstreamCallsPerSecond } = this.#plan.settings;
     const scope = BUDGET_SCOPE === 'process' ? caller.name : 'fleet';
     if (!this.#hasTrueClocks()) return;
-    const { miners, settings } = this.#plan;
-    this.#count(`${scope} ${userId}`, userCallsPerSecond, miners.length);
-    this.#count(`${scope} upstream`, upstreamCallsPerSecond, settings.upstreamConcurrency);
+    this.#count(`${scope} ${userId}`, userCallsPerSecond);
+    this.#count(`${scope} upstream`, upstreamCallsPerSecond);
     const stopMs = (this.#blockedUntilMs.get(`${scope} ${userId}`) ?? 0) - this.#now();
     if (stopMs > BUDGET_ROUNDING_MS)
       this.violate(`budget: ${caller.name} calls for ${userId} ${stopMs} ms before it may`);
@@ -109,18 +108,15 @@ export class Witness {
     if (before !== undefined && before !== text) this.violate(`the object ${name} changed its bytes`);
   }
 
-  /**
-   * Counts the calls of every window of a second, or of as long as one call takes at a slower rate.
-   * @param delayed - calls that have their permit and are held up by a look at the brake: these may leave late, and together.
-   */
-  #count(key: string, callsPerSecond: number, delayed: number): void {
+  /** Counts the calls of every window of a second, or of as long as one call takes at a slower rate. */
+  #count(key: string, callsPerSecond: number): void {
     const nowMs = this.#now();
     const windowMs = Math.max(1000, 1000 / callsPerSecond);
     const limit = Math.round((callsPerSecond * windowMs) / 1000);
     const calls = (this.#calls.get(key) ?? []).filter((atMs) => atMs > nowMs - windowMs + BUDGET_ROUNDING_MS);
     calls.push(nowMs);
     this.#calls.set(key, calls);
-    if (calls.length > limit + delayed)
+    if (calls.length > limit)
       this.violate(
         `budget: ${key} is called ${calls.length} times in ${windowMs} ms, the last ${calls.at(-1)! - calls[0]!} ms after the first`,
       );
