@@ -212,6 +212,15 @@ describe('budgets', () => {
     expect(lakeIds(one.world.lake)).toEqual(idsOf('u1', pagesOf(4)));
   });
 
+  it('that come in turns are waited for in the slice at last: a message that came late would miss each of them', async () => {
+    const one = rig(serveLists({ u1: pagesOf(2) }), { settings: { inlineWaitMs: 200 } });
+    one.process.limits.enter = () =>
+      Promise.resolve({ kind: 'later', waitMs: 60_000, isBreakerOpen: false, isTurn: true });
+    await one.process.start('u1');
+    await one.process.deliver(marker(one.world));
+    expect(await one.process.run('u1')).toMatchObject({ notBeforeMs: one.world.clock.now() + 60_000 - 160 });
+  });
+
   it('that others use up end a slice in time: no slice waits for ever', async () => {
     const one = rig(serveLists({ u1: pagesOf(2) }), { settings: { sliceMs: 1000 } });
     const { limits } = one.process;
