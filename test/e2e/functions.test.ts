@@ -24,7 +24,7 @@ import { compareWithTruth } from '../../runtime/host/truth.ts';
 import { readUsersFile } from '../../runtime/host/users-file.ts';
 import { openWires } from '../../runtime/host/wires.ts';
 import type { Bus, Depths, Lake, Ledger } from '../../runtime/ports.ts';
-import { readSettings, type Settings } from '../../runtime/settings.ts';
+import { readSettings, type Settings, variableOf } from '../../runtime/settings.ts';
 import { startAzurite } from '../azurite/start.ts';
 import { BrokerProcess } from '../contract/bus/broker-process.ts';
 import { isAzuriteHere } from '../fakes/servers.ts';
@@ -35,8 +35,15 @@ import { emptyFolder, until } from './adit.ts';
 
 const QUEUES = [...miners.map((miner) => routeOf(miner).miningQueue), INGESTION_QUEUE];
 const LOG = { info: () => undefined, warn: () => undefined };
-/** Fast where the cloud is slow on purpose; small slices, so that runs go through many invocations. */
-const SETTINGS = { ADIT_USER_CALLS_PER_SECOND: '1000', ADIT_LINGER_MS: '50', ADIT_SLICE_PAGES: '3' };
+/**
+ * Fast where the cloud is slow on purpose; small slices, so that runs go through many invocations. One process, and no Redis to
+ * share limits by: its share is all of them.
+ */
+const SETTINGS: Readonly<Record<string, string>> = {
+  ...{ ADIT_USER_CALLS_PER_SECOND: '1000', ADIT_UPSTREAM_CALLS_PER_SECOND: '1000', ADIT_INSTANCES: '1' },
+  ...{ ADIT_LINGER_MS: '50', ADIT_SLICE_PAGES: '3' },
+};
+const NAMES = ['userCallsPerSecond', 'upstreamCallsPerSecond', 'instances', 'lingerMs', 'slicePages'] as const;
 const USERS = 4;
 
 let broker: BrokerProcess;
@@ -104,12 +111,10 @@ async function objects(lake: Lake): Promise<number> {
 /** The app over SQLite and a folder, for machines without a storage emulator. */
 async function homeGround(): Promise<FunctionsGround & { lake: Lake }> {
   const dir = await emptyFolder();
-  const read = readSettings('cloud', [
-    ...(['userCallsPerSecond', 'lingerMs', 'slicePages'] as const).map((name, at) => ({
-      ...{ name, origin: 'test' },
-      text: Object.values(SETTINGS)[at] ?? '',
-    })),
-  ]);
+  const read = readSettings(
+    'cloud',
+    NAMES.map((name) => ({ name, origin: 'test', text: SETTINGS[variableOf(name)] ?? '' })),
+  );
   if (!read.ok) throw new Error(read.errors.join('\n'));
   const settings: Settings = read.settings;
   const ledger = openSqliteLedger({ file: join(dir, 'ledger.db') });
