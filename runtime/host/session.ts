@@ -139,8 +139,10 @@ export class Session {
         return this.#pipeline.state();
       });
       // A lane that was left out has no runs to wait for, and is not mined to its end either.
-      if (state === 'drained' && (await this.#tellBrakes()).length > 0) return 'braked';
-      if (state === 'drained' || state === 'braked' || state === 'stuck') return state;
+      if (state === 'stuck') return state;
+      // Said here too: a run may be over before anybody has looked.
+      const isOver = state === 'drained' || state === 'braked';
+      if (isOver) return (await this.#tellBrakes()).length > 0 ? 'braked' : state;
       if (this.#stop.aborted) return 'stopped';
       if (performance.now() > untilMs) return 'waited';
       await this.#survive(() => this.#tick());
