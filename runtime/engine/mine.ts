@@ -61,12 +61,6 @@ export const RETRY_BACKOFF: Backoff = { firstMs: 100, maxMs: 5000, jitter: 0.5 }
 /** Attempts inside a slice after the first. */
 export const RETRIES_LIMIT = 3;
 
-const BREAKER_OPEN = {
-  state: 'failed',
-  code: 'transient',
-  reason: 'transient: call after call failed, and the breaker of the way to the upstream is open',
-} as const;
-
 /** A permission is used within so long, in ms, or given back: the next one may be for as soon as the window allows. */
 const PERMIT_MAX_AGE_MS = 1;
 
@@ -164,6 +158,7 @@ class Slice {
     const firstPage = this.#run.pages;
     let retries = 0;
     let waits = 0;
+    let failed: Fault | undefined;
     const isWithin = (): boolean => this.#run.pages - firstPage < settings.slicePages && clock.now() < untilMs;
     while (isWithin() && !this.#deps.isStopping()) {
       lock.throwIfAborted();
@@ -171,7 +166,7 @@ class Slice {
       if (engaged !== undefined) return this.#waitForRelease(engaged);
       const lookedAtMs = clock.now();
       const entry = await this.#enter(user, untilMs, lock);
-      if (entry.kind === 'later') return this.finish(this.#waiting(entry, retries > 0));
+      if (entry.kind === 'later') return this.finish(this.#waiting(entry, failed));
       const permittedAtMs = clock.now();
       const isFresh = permittedAtMs - lookedAtMs < BRAKE_CACHE_MS;
       const brake = isFresh ? brakes.knownOn(miner) : await brakes.on(miner);
@@ -185,13 +180,16 @@ class Slice {
         if (isEnd) return;
         retries = 0;
         waits = 0;
+        failed = undefined;
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
         const goesOn = await this.#treat(error, error.treatment === 'wait' ? waits : retries, user, lock);
         if (!goesOn) return;
         // Restarts and smaller pages are not attempts that failed, and limits have their own count.
-        if (error.treatment === 'retry') retries += 1;
         if (error.treatment === 'wait') waits += 1;
+        if (error.treatment !== 'retry') continue;
+        retries += 1;
+        failed = error;
       }
     }
     await this.finish(nextSlice(this.#run, clock.now()));
@@ -217,13 +215,16 @@ class Slice {
   }
 
   /** The run while it waits. A call of its own that just failed and left the breaker open counts as one that outlived its retries. */
-  #waiting(entry: Extract<Entry, { kind: 'later' }>, hasFailed: boolean): Run {
+  #waiting(entry: Extract<Entry, { kind: 'later' }>, failed: Fault | undefined): Run {
     const nowMs = this.#deps.clock.now();
     const earlyMs = entry.isTurn ? TURN_EARLY_SHARE * Math.min(this.#deps.settings.inlineWaitMs, TURN_EARLY_MAX_MS) : 0;
     const notBeforeMs = nowMs + Math.max(1, entry.waitMs - earlyMs);
-    if (!hasFailed || !entry.isBreakerOpen) return nextSlice(this.#run, nowMs, notBeforeMs);
+    if (failed === undefined || !entry.isBreakerOpen) return nextSlice(this.#run, nowMs, notBeforeMs);
     const failures = this.#run.failures + 1;
-    if (failures > FAILURES_LIMIT) return endRun(this.#run, BREAKER_OPEN, nowMs);
+    if (failures > FAILURES_LIMIT) {
+      const reason = `${failed.code}: ${failed.message}; the breaker of the way to the upstream is open`;
+      return endRun(this.#run, { state: 'failed', code: failed.code, reason }, nowMs);
+    }
     return nextSlice({ ...this.#run, failures }, nowMs, nowMs + entry.waitMs);
   }
 

@@ -19,7 +19,7 @@ export function addBroker(broker: Command, exit: (code: number) => void): void {
       const code = await runBroker({ state, port: Number(port) }, (variable) => {
         handOver(variable);
         tell(
-          `The broker of ${state} is ready. Next, as often as you like: export the line on stdout && npm start -- --state ${state}`,
+          `The broker of ${state} is ready. Next, as often as you like: export '<the line on stdout>' && npm start -- --state ${state}`,
         );
       });
       if (code !== EXIT.ok) exit(code);

@@ -94,7 +94,7 @@ describe('a secret', () => {
     const state = join(await emptyFolder(), 'state');
     const deadProxy = `http://${CANARY}-user:${CANARY}-pass@127.0.0.1:1`;
     const users = [...['fine', ...Object.keys(answers)].map((userId) => hush(userId)), hush('dead', deadProxy)];
-    const args = ['--set', 'retryLaterMs=1', '--set', 'callTimeoutMs=2000'];
+    const args = ['--set', 'retryLaterMs=1', '--set', 'breakerOpenMs=10', '--set', 'callTimeoutMs=2000'];
     const ended = await mineOnce({ upstream, state, users, args });
     expect(ended.code, ended.stderr).toBe(0);
     expect(ended.counts).toMatchObject({ new: 5, paused: 1 });
