@@ -59,20 +59,23 @@ describe('a machine whose clock is wrong', () => {
   });
 
   it.each([
-    ['set an hour forward', [[1500, HOUR_MS]]],
-    ['set an hour back', [[1500, -HOUR_MS]]],
+    // Processes and broker are set one after the other: a message that is scheduled in between waits for as long as the jump.
+    ['set an hour forward', 1000, [[1500, HOUR_MS]]],
+    ['set an hour back', 1000, [[1500, -HOUR_MS]]],
     // Who waits when the clock is ahead waits until then by the right clock: as long as the jump, and no longer.
     [
       'ten seconds ahead for a while',
+      200,
       [
         [1000, 10_000],
         [3000, 0],
       ],
     ],
-  ] as const)('that is %s while users are mined: the run ends, complete', async (_, skews) => {
+  ] as const)('that is %s while users are mined: the run ends, complete', async (_, inlineWaitMs, skews) => {
     const upstream = await startVersions();
     const state = join(await emptyFolder(), 'state');
-    const mining = { upstream, state, users: USERS, args: ['--set', 'userCallsPerSecond=4'], env: clock(...skews) };
+    const args = ['--set', 'userCallsPerSecond=4', '--set', `inlineWaitMs=${inlineWaitMs}`];
+    const mining = { upstream, state, users: USERS, args, env: clock(...skews) };
     for (const version of ['A', 'B']) {
       upstream.served.version = version;
       const ended = await mineOnce(mining);
