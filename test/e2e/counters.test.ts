@@ -62,8 +62,8 @@ describe('a row that goes wrong on the way is exit code 1', () => {
     {
       what: 'one item taken for known that was never sent',
       path: 'runtime/engine/take-page.ts',
-      find: /const \{ fresh, dropped \} = dropSeen\(good, isSeen\);/,
-      by: 'const { fresh, dropped } = dropSeen(good, isSeen.map((known, index) => known || index === 7));',
+      find: /const \{ fresh, dropped, surplus \} = dropSeen\(good, isSeen\);/,
+      by: 'const { fresh, dropped, surplus } = dropSeen(good, isSeen.map((known, index) => known || index === 7));',
       lines: [/ok +fetched = new/, /DIFF against what the upstream served +lost [1-9]\d*, duplicate 0/],
     },
     {
