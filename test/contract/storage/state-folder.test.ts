@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -130,12 +130,13 @@ describe('state folder', () => {
     await expectCode(openStateFolder(join(base, 'file', 'state')), 'STATE_NOT_A_FOLDER');
   });
 
-  // Permissions do not stop root.
-  it.runIf(process.getuid?.() !== 0)('refuses a folder that it may not write to', async () => {
+  it('refuses a folder that it may not write to', async () => {
     await mkdir(dir, { recursive: true });
     await chmod(dir, 0o500);
-    await expectCode(openStateFolder(dir), 'STATE_NOT_WRITABLE');
-    await expectCode(openStateFolder(join(dir, 'below')), 'STATE_NOT_WRITABLE');
+    await asOrdinaryUser([base, join(base, 'deep'), dir], async () => {
+      await expectCode(openStateFolder(dir), 'STATE_NOT_WRITABLE');
+      await expectCode(openStateFolder(join(dir, 'below')), 'STATE_NOT_WRITABLE');
+    });
     await chmod(dir, 0o700);
   });
 
@@ -143,6 +144,21 @@ describe('state folder', () => {
     await expectCode(openStateFolder('/proc'), 'STATE_NOT_WRITABLE');
   });
 });
+
+/** Any user that is not root. */
+const ORDINARY_USER = 65_534;
+
+/** Permissions do not stop root: as root, `work` runs as another user, who owns `folders`. */
+async function asOrdinaryUser(folders: readonly string[], work: () => Promise<void>): Promise<void> {
+  if (process.geteuid?.() !== 0) return work();
+  for (const folder of folders) await chown(folder, ORDINARY_USER, ORDINARY_USER);
+  process.seteuid?.(ORDINARY_USER);
+  try {
+    await work();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
 
 async function expectCode(opening: Promise<unknown>, code: StateFolderError['code']): Promise<void> {
   const error = await opening.then(
