@@ -98,7 +98,7 @@ end
 /**
  * ARGV: 1 now or '', 2 user, 3 proxy or '', 4 reserveMs, 5 leaseMs, 6 answered, 7 1 when returning, 2 when Redis may have forgotten something as well, 8 returnMs, 9 coldReserveMs,
  * 10 ttlMs, then for each scope intervalMs, toleranceMs, furthestMs.
- * Answers kind, waitMs, why or the breaker's probe, scope or doubted scopes, now, sharesUntilMs.
+ * Answers kind, waitMs, why or the breaker's probe, scope or doubted scopes, now, sharesUntilMs, remembersFromMs.
  */
 export const TAKE_SCRIPT = `${NOW}${SCORES}${BREAKER}
 local reserveMs, leaseMs, answered = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -127,7 +127,8 @@ if answered > 0 and breaker.m == 'closed' then
   writeBreaker(breaker)
 end
 local function reply(kind, waitMs, third, fourth)
-  return { kind, string.format('%.3f', waitMs), third, tostring(fourth), string.format('%.3f', now), string.format('%.3f', shares) }
+  local times = { string.format('%.3f', now), string.format('%.3f', shares), string.format('%.3f', -cold) }
+  return { kind, string.format('%.3f', waitMs), third, tostring(fourth), unpack(times) }
 end
 
 local scopes = { { name = 'u' }, { name = 'U' .. ARGV[2] } }

@@ -26,11 +26,17 @@ export interface CheckpointsDeps {
   readonly onTierError: (error: unknown) => void;
 }
 
-/** Versions that are sent but not seen in the lake yet, per process. Oldest entries are forgotten first: then an item is merely sent twice. */
-const IN_FLIGHT_LIMIT = 500_000;
+/**
+ * Versions that are sent but not seen in the lake yet, per process: about 250 bytes each, and in a fleet, where others ingest them,
+ * always this many in the end. Oldest entries are forgotten first: then an item is merely sent twice.
+ */
+const IN_FLIGHT_LIMIT = 100_000;
 
-/** Facts about the newest ingested items of this process, so that an older one that arrives later is not told to the cache. */
-const RECENT_FACTS_LIMIT = 50_000;
+/**
+ * Facts about the newest ingested items of this process, so that an older one that arrives later is not told to the cache: those of
+ * the last seconds, even when thousands are ingested in each.
+ */
+const RECENT_FACTS_LIMIT = 20_000;
 
 /** Items whose key is kept between mining and ingest. */
 const KEYS_LIMIT = 20_000;

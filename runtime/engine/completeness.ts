@@ -32,8 +32,8 @@ export interface EnvelopeRef {
   readonly items: number;
 }
 
-/** Envelopes whose settlement is remembered so that a second delivery of the same one counts once. */
-const SETTLED_REMEMBERED = 200_000;
+/** Envelopes whose settlement is remembered so that a second delivery of the same one counts once, about 110 bytes each. */
+const SETTLED_REMEMBERED = 50_000;
 
 interface Send {
   readonly envelope: EnvelopeRef;
@@ -105,11 +105,12 @@ export class Completeness {
   /** The broker confirmed the settlement of an envelope; `known` of its items belong to others. */
   settled(envelope: EnvelopeRef, known: number): void {
     if (this.#settled.has(envelope.envelopeId)) return;
-    this.#settled.add(envelope.envelopeId);
-    trimOldest(this.#settled, SETTLED_REMEMBERED);
     this.add('settled', envelope.items, envelope.minerName);
     this.add('known', known, envelope.minerName);
+    // Of two deliveries each may be settled by another process, so that remembering one of them tells nothing.
     if (!this.#followsEnvelopes) return;
+    this.#settled.add(envelope.envelopeId);
+    trimOldest(this.#settled, SETTLED_REMEMBERED);
     this.#unaudited.push(envelope);
     const send = this.#sends.get(envelope.envelopeId);
     if (send?.state === 'in-flight') this.#sends.set(envelope.envelopeId, { envelope, state: 'settled-early' });

@@ -1,5 +1,5 @@
 import { RESERVE_LIMIT_MS } from '../core/budget.ts';
-import type { CallOutcome, GatedCall, GateVerdict } from '../core/gate.ts';
+import type { CallOutcome, GatedCall, GateVerdict, Probe } from '../core/gate.ts';
 import type { Clock, SharedAnswer, SharedBudgets } from '../ports.ts';
 import type { Budgets } from './budgets.ts';
 import { type BudgetOptions, leaseMsOf, type LocalBudgets } from './local-budgets.ts';
@@ -27,6 +27,13 @@ const SEAT_KEPT_MS = 3_600_000;
 const OFFSET_AGE_MS = 60_000;
 const OFFSET_ROUND_TRIP_MS = 100;
 
+/**
+ * A memory of the shared budgets that is younger than this may be gone again before it has let a call through, in ms; and when all
+ * that was seen for so long was younger, they forget faster than they can be used, as a full cache does that evicts them.
+ */
+const YOUNG_MS = 5000;
+const YOUNG_LIMIT_MS = 10_000;
+
 /** What this process knows of the fleet of one upstream. */
 interface Fleet {
   isLost: boolean;
@@ -35,6 +42,10 @@ interface Fleet {
   /** Has been given a place by the shared budgets, so that places may be open that they have forgotten. */
   hasAsked: boolean;
   retryAtMs: number;
+  /** Since when the shared budgets have remembered nothing older than `YOUNG_MS`; undefined: they do. */
+  youngSinceMs: number | undefined;
+  /** They were out of use when last asked, because of that. */
+  isForgetful: boolean;
   /** By the clock of this process. */
   sharesUntilMs: number;
   seatAskedAtMs: number;
@@ -46,10 +57,10 @@ interface Fleet {
 }
 
 /**
- * The budgets of all processes together, with a stated behaviour for when they are out of reach: this process then says nothing
- * for one window (its last places may still be used), and after that calls on its own share (limit / instances), never more and
- * never nothing. Whoever comes back from that makes everybody keep to his share for a while, so that nobody who is still away is
- * counted out.
+ * The budgets of all processes together, with a stated behaviour for when they are out of reach, or forget all the time: this
+ * process then says nothing for one window (its last places may still be used), and after that calls on its own share (limit /
+ * instances), never more and never nothing. Whoever comes back from that makes everybody keep to his share for a while, so that
+ * nobody who is still away is counted out.
  * No window holds more calls than allowed while all processes can reach the shared budgets, while none can, and on the way from one
  * to the other. A process that alone is cut off adds at most its own share to it: limit x (1 + cut off / instances).
  * Successes are told to the shared breaker with the next call over the same way; faults, stops and probes at once.
@@ -80,7 +91,7 @@ export class FleetBudgets implements Budgets {
     // Taken now and not before the question, which may have taken long: a turn may be over.
     const own = local.takeShare(call, 'take');
     if (own.kind === 'go') return answer;
-    if (answer.probe !== undefined) await this.note(call, { result: 'abandoned', stops: [], probe: answer.probe });
+    await this.#abandon(call, answer.probe);
     return shortened(own, fleet.sharesUntilMs - clock.now());
   }
 
@@ -111,6 +122,11 @@ export class FleetBudgets implements Budgets {
     return shortened(own);
   }
 
+  /** A call that had its place, and perhaps a probe, and is not made. */
+  async #abandon(call: GatedCall, probe: Probe | undefined): Promise<void> {
+    if (probe !== undefined) await this.note(call, { result: 'abandoned', stops: [], probe });
+  }
+
   /** Undefined when nobody answered. */
   async #ask(fleet: Fleet, call: GatedCall, reserveMs: number): Promise<GateVerdict | undefined> {
     const { clock, shared, local } = this.#deps;
@@ -124,8 +140,14 @@ export class FleetBudgets implements Budgets {
         // A process that is alone and has asked for nothing yet has no place open, and nobody else has.
         coldReserveMs: instances === 1 && !fleet.hasAsked ? 0 : RESERVE_LIMIT_MS,
       });
-      this.#hear(fleet, call, answer, sentAtMs);
+      this.#hear(fleet, answer, sentAtMs);
       if (isReturning) fleet.hasCalledAlone = false;
+      fleet.isForgetful = this.#forgets(fleet, answer);
+      if (fleet.isForgetful) {
+        if (answer.verdict.kind === 'go') await this.#abandon(call, answer.verdict.probe);
+        throw new Error('they forget faster than they are asked');
+      }
+      this.#find(fleet, call.upstream);
       if (instances > 1) await this.#sit(fleet, call.upstream);
       const { verdict } = answer;
       if (verdict.kind === 'wait' && verdict.why === 'stop' && verdict.scope !== 'proxy') {
@@ -139,9 +161,16 @@ export class FleetBudgets implements Budgets {
     }
   }
 
-  #hear(fleet: Fleet, call: GatedCall, { nowMs, sharesUntilMs }: SharedAnswer, sentAtMs: number): void {
-    const { clock, onState } = this.#deps;
-    const hereMs = clock.now();
+  /** Whether what the shared budgets remember is too young, and for too long, to count on it. */
+  #forgets(fleet: Fleet, { nowMs, remembersFromMs }: SharedAnswer): boolean {
+    const hereMs = this.#deps.clock.now();
+    fleet.youngSinceMs = nowMs - remembersFromMs < YOUNG_MS ? (fleet.youngSinceMs ?? hereMs) : undefined;
+    if (fleet.youngSinceMs === undefined) return false;
+    return fleet.isForgetful || hereMs - fleet.youngSinceMs >= YOUNG_LIMIT_MS;
+  }
+
+  #hear(fleet: Fleet, { nowMs, sharesUntilMs }: SharedAnswer, sentAtMs: number): void {
+    const hereMs = this.#deps.clock.now();
     const roundTripMs = hereMs - sentAtMs;
     const isOld = hereMs - (fleet.offset?.atMs ?? 0) > OFFSET_AGE_MS && roundTripMs <= OFFSET_ROUND_TRIP_MS;
     if (fleet.offset === undefined || isOld || roundTripMs < fleet.offset.roundTripMs) {
@@ -150,9 +179,6 @@ export class FleetBudgets implements Budgets {
     }
     fleet.hasAsked = true;
     fleet.sharesUntilMs = hereMs + sharesUntilMs - nowMs;
-    if (!fleet.isLost) return;
-    fleet.isLost = false;
-    onState('shared', call.upstream);
   }
 
   async #sit(fleet: Fleet, upstream: string): Promise<void> {
@@ -164,6 +190,12 @@ export class FleetBudgets implements Budgets {
     const seat = await shared.seat(upstream, { processes, keptMs: SEAT_KEPT_MS, held: fleet.seat });
     fleet.seat = seat ?? fleet.seat;
     local.sit(seat, fleet.offset?.ms ?? 0);
+  }
+
+  #find(fleet: Fleet, upstream: string): void {
+    if (!fleet.isLost) return;
+    fleet.isLost = false;
+    this.#deps.onState('shared', upstream);
   }
 
   #lose(fleet: Fleet, upstream: string, error: unknown): void {
@@ -180,6 +212,7 @@ export class FleetBudgets implements Budgets {
     if (known !== undefined) return known;
     const fleet: Fleet = {
       ...{ isLost: false, hasCalledAlone: false, hasAsked: false, retryAtMs: 0, sharesUntilMs: 0 },
+      ...{ youngSinceMs: undefined, isForgetful: false },
       ...{ seatAskedAtMs: Number.NEGATIVE_INFINITY, seat: undefined, offset: undefined, answered: new Map() },
     };
     this.#fleets.set(upstream, fleet);
