@@ -178,7 +178,7 @@ export const RELIABILITY_RULES: readonly Rule[] = [
     name: 'cache-evicts-old-checkpoints',
     area: 'reliability',
     level: ALWAYS,
-    what: 'A full cache drops what has an end, and never budgets or breakers.',
+    what: 'A full cache drops what nobody has used for longest: old checkpoints, long before budgets and breakers.',
     reason: 'Article ch. 3, "The Redis Memory Crisis": a full cache was "evicting critical checkpoint data".',
     change: 'Set maxmemoryPolicy to volatile-lru, evictionPolicy to VolatileLRU.',
     applies: appliesTo(EVICTION),
