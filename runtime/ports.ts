@@ -202,8 +202,8 @@ export interface SharedAnswer {
   readonly nowMs: number;
   /** Until then (by that clock) some processes may still be calling on their own shares, so everybody keeps to his. */
   readonly sharesUntilMs: number;
-  /** From when on (by that clock) every place that was given is remembered. */
-  readonly remembersFromMs: number;
+  /** Since when (by that clock) there is this memory; what was before is forgotten. */
+  readonly bornAtMs: number;
 }
 
 /**

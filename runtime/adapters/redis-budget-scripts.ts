@@ -14,7 +14,8 @@ import { BARE_USERS, BARE_WINDOW_MS, DOUBT_LIMIT_MS } from '../core/gate.ts';
 //
 // KEYS[1] holds the whole memory of one upstream in one sorted set, so that it is there wholly or gone wholly: an eviction cannot
 // drop one budget and keep the rest. Members: d.. due times, s.. stops, q.. doubts, l.. leases of their probes, each with its end
-// as the score and gone after it; `cold` with minus the time from which on everything is remembered; `shares`.
+// as the score and gone after it; `cold` with minus the time from which on everything is remembered, `born` with minus the time
+// from which on there is this memory; `shares`.
 // Scopes: u = the upstream, U<user>, P<proxy>.
 
 /** The time of Redis unless a test gives one, so that the clocks of the processes do not matter. */
@@ -98,7 +99,7 @@ end
 /**
  * ARGV: 1 now or '', 2 user, 3 proxy or '', 4 reserveMs, 5 leaseMs, 6 answered, 7 1 when returning, 2 when Redis may have forgotten something as well, 8 returnMs, 9 coldReserveMs,
  * 10 ttlMs, then for each scope intervalMs, toleranceMs, furthestMs.
- * Answers kind, waitMs, why or the breaker's probe, scope or doubted scopes, now, sharesUntilMs, remembersFromMs.
+ * Answers kind, waitMs, why or the breaker's probe, scope or doubted scopes, now, sharesUntilMs, bornAtMs.
  */
 export const TAKE_SCRIPT = `${NOW}${SCORES}${BREAKER}
 local reserveMs, leaseMs, answered = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -110,7 +111,10 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, string.format('%.17g', now))
 local cold = scoreOf('cold')
 if not cold or ARGV[7] == '2' or -cold > now + ${RESERVE_LIMIT_MS} then
   -- Nothing is remembered, or not the last of it, or the clock has gone back: whoever called before may have used up everything.
-  isReturning = isReturning or not cold
+  if not cold then
+    isReturning = true
+    setScore('born', -now)
+  end
   cold = -(now + coldReserveMs)
   setScore('cold', cold)
 end
@@ -127,7 +131,7 @@ if answered > 0 and breaker.m == 'closed' then
   writeBreaker(breaker)
 end
 local function reply(kind, waitMs, third, fourth)
-  local times = { string.format('%.3f', now), string.format('%.3f', shares), string.format('%.3f', -cold) }
+  local times = { string.format('%.3f', now), string.format('%.3f', shares), string.format('%.3f', -(scoreOf('born') or cold)) }
   return { kind, string.format('%.3f', waitMs), third, tostring(fourth), unpack(times) }
 end
 

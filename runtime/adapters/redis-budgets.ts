@@ -124,7 +124,7 @@ function outcomeArguments(
 }
 
 function readAnswer(answer: readonly string[]): SharedAnswer {
-  const [kind = '', wait = '', third = '', fourth = '', now = '', shares = '', remembers = ''] = answer;
+  const [kind = '', wait = '', third = '', fourth = '', now = '', shares = '', born = ''] = answer;
   const scopes = GATE_SCOPES.filter((_, at) => fourth.includes(String(at + 1)));
   const probe: Probe | undefined =
     kind !== 'go' || (third === '' && scopes.length === 0)
@@ -135,7 +135,7 @@ function readAnswer(answer: readonly string[]): SharedAnswer {
     kind === 'go'
       ? { kind, waitMs, ...(probe !== undefined && { probe }) }
       : { kind: 'wait', waitMs, why: third as 'budget' | 'stop' | 'breaker', scope: scopes[0] ?? 'upstream' };
-  return { verdict, nowMs: Number(now), sharesUntilMs: Number(shares), remembersFromMs: Number(remembers) };
+  return { verdict, nowMs: Number(now), sharesUntilMs: Number(shares), bornAtMs: Number(born) };
 }
 
 function proxyIdOf({ proxyUrl }: GatedCall): string {

@@ -69,6 +69,8 @@ export class RedisLink {
   readonly #keeper: CredentialKeeper | undefined;
   #password = '';
   #isLoginDue = false;
+  /** The connection is being left, because of what its server has said. */
+  #isLeft = false;
   /** Connections that were ready to talk, and the one whose server is known by now. */
   #connections = 0;
   #knownConnection = 0;
@@ -85,7 +87,7 @@ export class RedisLink {
       throw new RangeError(`commandTimeoutMs must be 1..60000, got ${this.#timeoutMs}`);
     }
     this.#limits = options;
-    const common = commonOptions(this.#timeoutMs);
+    const common = { ...commonOptions(this.#timeoutMs), reconnectOnError: (error: Error) => this.#leaves(error) };
     if ('url' in options) {
       this.#redis = new Redis(options.url, common);
       this.#watch();
@@ -157,7 +159,21 @@ export class RedisLink {
       this.#reason = undefined;
       void this.#meet();
     });
-    this.#redis.on('close', () => this.#enterDown(this.#reason ?? 'the connection was closed'));
+    this.#redis.on('close', () => {
+      this.#isLeft = false;
+      this.#enterDown(this.#reason ?? 'the connection was closed');
+    });
+  }
+
+  /**
+   * After a failover the old primary refuses writes: connect again, to the new one. A login that is over needs a new one; one that
+   * is merely refused (WRONGPASS) leaves the login before it as it was. Once for all commands that are refused together, because
+   * ioredis hangs a listener on the socket each time.
+   */
+  #leaves({ message }: Error): boolean {
+    if (this.#isLeft) return false;
+    this.#isLeft = message.startsWith('READONLY') || message.startsWith('NOAUTH');
+    return this.#isLeft;
   }
 
   /** Finds out whose server this is before anybody is answered by it. */
@@ -210,9 +226,6 @@ function commonOptions(commandTimeout: number): LegacyOptions {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     retryStrategy: reconnectMs,
-    // After a failover the old primary refuses writes: connect again, to the new one. A login that is over needs a new
-    // one; one that is merely refused (WRONGPASS) leaves the login before it as it was.
-    reconnectOnError: ({ message }) => message.startsWith('READONLY') || message.startsWith('NOAUTH'),
   };
 }
 

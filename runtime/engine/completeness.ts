@@ -32,8 +32,11 @@ export interface EnvelopeRef {
   readonly items: number;
 }
 
-/** Envelopes whose settlement is remembered so that a second delivery of the same one counts once, about 110 bytes each. */
-const SETTLED_REMEMBERED = 50_000;
+/**
+ * Envelopes whose settlement is remembered so that a second copy of the same one, sent in doubt about the first, counts once: those
+ * of a minute at the highest rate of one machine. One that comes later counts as recovered.
+ */
+const SETTLED_REMEMBERED = 5_000;
 
 interface Send {
   readonly envelope: EnvelopeRef;

@@ -28,8 +28,8 @@ const OFFSET_AGE_MS = 60_000;
 const OFFSET_ROUND_TRIP_MS = 100;
 
 /**
- * A memory of the shared budgets that is younger than this may be gone again before it has let a call through, in ms; and when all
- * that was seen for so long was younger, they forget faster than they can be used, as a full cache does that evicts them.
+ * A memory of the shared budgets that is younger than this may be gone again before it has let a call through, in ms; and when
+ * every one that was seen for so long was younger, they forget faster than they can be used, as a full cache does that evicts them.
  */
 const YOUNG_MS = 5000;
 const YOUNG_LIMIT_MS = 10_000;
@@ -42,7 +42,7 @@ interface Fleet {
   /** Has been given a place by the shared budgets, so that places may be open that they have forgotten. */
   hasAsked: boolean;
   retryAtMs: number;
-  /** Since when the shared budgets have remembered nothing older than `YOUNG_MS`; undefined: they do. */
+  /** Since when the memory of the shared budgets has never been older than `YOUNG_MS`; undefined: it is. */
   youngSinceMs: number | undefined;
   /** They were out of use when last asked, because of that. */
   isForgetful: boolean;
@@ -162,9 +162,9 @@ export class FleetBudgets implements Budgets {
   }
 
   /** Whether what the shared budgets remember is too young, and for too long, to count on it. */
-  #forgets(fleet: Fleet, { nowMs, remembersFromMs }: SharedAnswer): boolean {
+  #forgets(fleet: Fleet, { nowMs, bornAtMs }: SharedAnswer): boolean {
     const hereMs = this.#deps.clock.now();
-    fleet.youngSinceMs = nowMs - remembersFromMs < YOUNG_MS ? (fleet.youngSinceMs ?? hereMs) : undefined;
+    fleet.youngSinceMs = nowMs - bornAtMs < YOUNG_MS ? (fleet.youngSinceMs ?? hereMs) : undefined;
     if (fleet.youngSinceMs === undefined) return false;
     return fleet.isForgetful || hereMs - fleet.youngSinceMs >= YOUNG_LIMIT_MS;
   }

@@ -20,7 +20,7 @@ class ScriptedBudgets implements SharedBudgets {
   readonly notes: { readonly outcome: CallOutcome; readonly answered: number }[] = [];
   verdict: GateVerdict = { kind: 'go', waitMs: 0 };
   isAway = false;
-  /** How long everything has been remembered, in ms; negative: it is not yet. */
+  /** How old their memory is, in ms. */
   ageMs = 3_600_000;
   sharesForMs = 0;
   readonly #clock: TestClock;
@@ -34,7 +34,7 @@ class ScriptedBudgets implements SharedBudgets {
     this.asks.push(ask);
     const nowMs = this.#clock.now();
     const sharesUntilMs = nowMs + this.sharesForMs;
-    return { verdict: this.verdict, nowMs, sharesUntilMs, remembersFromMs: nowMs - this.ageMs };
+    return { verdict: this.verdict, nowMs, sharesUntilMs, bornAtMs: nowMs - this.ageMs };
   }
 
   async note(_: GatedCall, outcome: CallOutcome, answered: number): Promise<void> {
@@ -109,7 +109,7 @@ describe('budgets of a fleet', () => {
 
   it('are the own share as well when the others forget all the time, as long as they do', async () => {
     await callsIn(100);
-    shared.ageMs = -1000;
+    shared.ageMs = 0;
     shared.verdict = { kind: 'wait', waitMs: 2000, why: 'budget', scope: 'user' };
     expect(await callsIn(12_000)).toBe(0);
     expect(states).toEqual(['own share graph they forget faster than they are asked']);
@@ -129,8 +129,8 @@ describe('budgets of a fleet', () => {
 
   it('stay what all share when they were forgotten once', async () => {
     await callsIn(100);
-    shared.ageMs = -1000;
-    for (let passedMs = 0; passedMs < 8000; passedMs += 100) {
+    shared.ageMs = 0;
+    for (let passedMs = 0; passedMs < 12_000; passedMs += 100) {
       await callsIn(100);
       shared.ageMs += 100;
     }
@@ -138,7 +138,7 @@ describe('budgets of a fleet', () => {
   });
 
   it('give a probe back that came from a memory which does not last', async () => {
-    shared.ageMs = -1000;
+    shared.ageMs = 0;
     shared.verdict = { kind: 'wait', waitMs: 1000, why: 'budget', scope: 'user' };
     await callsIn(9500);
     shared.verdict = { kind: 'go', waitMs: 0, probe: { breaker: 5, scopes: [] } };
