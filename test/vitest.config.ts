@@ -58,7 +58,7 @@ export default defineConfig({
           include: [filesIn('e2e'), filesIn('chaos'), filesIn('soak')],
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          maxWorkers: 1,
+          maxWorkers: 2,
           sequence: { groupOrder: 3 },
         },
       },
