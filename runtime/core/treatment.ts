@@ -47,15 +47,8 @@ export function treatFault(
       const waitMs = Math.max(withJitter(askedMs, WAIT_JITTER, random), floorMs);
       return waitOrLater(run, waitMs, settings, nowMs);
     }
-    case 'retry': {
-      if (attempt < settings.retriesLimit) {
-        return { kind: 'again', waitMs: backoffMs(settings.retry, attempt + 1, random), run };
-      }
-      const failures = run.failures + 1;
-      if (failures > FAILURES_LIMIT) return { kind: 'end', run: endOf(run, 'failed', fault, nowMs) };
-      const notBeforeMs = nowMs + backoffMs(settings.later, failures, random);
-      return { kind: 'later', run: nextSlice({ ...run, failures }, nowMs, notBeforeMs) };
-    }
+    case 'retry':
+      return retry(run, fault, attempt, settings, now);
     case 'pause':
       return { kind: 'end', run: { ...endOf(run, 'paused', fault, nowMs), tokenHash: now.tokenHash } };
     case 'skip':
@@ -74,8 +67,27 @@ export function treatFault(
   }
 }
 
+/** Again inside the slice a few times, then in a later one; never sooner than the upstream asks, as a 503 with `Retry-After` does. */
+function retry(
+  run: Run,
+  fault: Fault,
+  attempt: number,
+  settings: TreatmentSettings,
+  { nowMs, random }: { readonly nowMs: number; readonly random: number },
+): TreatmentVerdict {
+  const askedMs = withJitter(fault.waitMs ?? 0, WAIT_JITTER, random);
+  const isLast = attempt >= settings.retriesLimit;
+  if (!isLast && askedMs <= settings.inlineWaitMs) {
+    return { kind: 'again', waitMs: Math.max(askedMs, backoffMs(settings.retry, attempt + 1, random)), run };
+  }
+  const failures = run.failures + 1;
+  if (failures > FAILURES_LIMIT) return { kind: 'end', run: endOf(run, 'failed', fault, nowMs) };
+  const laterMs = Math.max(askedMs, backoffMs(settings.later, failures, random));
+  return { kind: 'later', run: nextSlice({ ...run, failures }, nowMs, nowMs + laterMs) };
+}
+
 /** A wait inside the slice when it is short, else a scheduled message: no paid instance sleeps out a limit. */
-export function waitOrLater(
+function waitOrLater(
   run: Run,
   waitMs: number,
   settings: Pick<TreatmentSettings, 'inlineWaitMs'>,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Fault, type FaultCode, FAULTS, type PageFaultCode } from '../../runtime/core/faults.ts';
 import { decideFiring, FAILURES_LIMIT, RESTARTS_LIMIT, type Run } from '../../runtime/core/run.ts';
-import { treatFault, type TreatmentSettings, waitOrLater } from '../../runtime/core/treatment.ts';
+import { treatFault, type TreatmentSettings } from '../../runtime/core/treatment.ts';
 
 const settings: TreatmentSettings = {
   rateLimitWaitMs: 5000,
@@ -109,6 +109,22 @@ describe('treatFault', () => {
     expect(treat('transient', {}, 1)).toEqual({ kind: 'again', waitMs: 200, run: base });
   });
 
+  it('comes back no sooner than a transient fault asks, in the slice when that is soon', () => {
+    expect(treat('transient', {}, 0, 250)).toEqual({ kind: 'again', waitMs: 250, run: base });
+    expect(treat('transient', {}, 0, 20)).toEqual({ kind: 'again', waitMs: 100, run: base });
+    const later = treat('transient', {}, 0, 40_000);
+    expect(later).toMatchObject({ kind: 'later', run: { failures: 1, notBeforeMs: now.nowMs + 40_000 } });
+    expect(treat('transient', { failures: FAILURES_LIMIT }, 0, 40_000)).toMatchObject({ kind: 'end' });
+  });
+
+  it('waits inside the slice up to and including the inline limit', () => {
+    expect(treat('rate-limit-user', {}, 0, settings.inlineWaitMs)).toMatchObject({ kind: 'again', waitMs: 300 });
+    expect(treat('rate-limit-user', {}, 0, settings.inlineWaitMs + 1)).toMatchObject({
+      kind: 'later',
+      run: { notBeforeMs: now.nowMs + 301 },
+    });
+  });
+
   it('leaves a transient fault that outlives its retries to a later slice, with growing waits', () => {
     const waits = [0, 1, 2, 3, 8].map((failures) => {
       const verdict = treat('transient', { failures }, settings.retriesLimit);
@@ -152,24 +168,5 @@ describe('treatFault', () => {
     const before = structuredClone(base);
     for (const code of PAGE_CODES) treat(code, {}, 5);
     expect(base).toEqual(before);
-  });
-});
-
-describe('waitOrLater', () => {
-  it('waits up to and including the inline limit', () => {
-    expect(waitOrLater(base, 10, { inlineWaitMs: 10 }, 100)).toEqual({ kind: 'again', waitMs: 10, run: base });
-    expect(waitOrLater(base, 11, { inlineWaitMs: 10 }, 100)).toMatchObject({
-      kind: 'later',
-      run: { notBeforeMs: 111 },
-    });
-  });
-});
-
-describe('Fault', () => {
-  it('carries code, treatment, scope, wait and cause', () => {
-    const cause = new Error('below');
-    const fault = new Fault('rate-limit-upstream', 'slow down', { cause, waitMs: 7 });
-    expect(fault).toMatchObject({ name: 'Fault', treatment: 'wait', scope: 'upstream', waitMs: 7, cause });
-    expect(Object.hasOwn(new Fault('token', 'x'), 'cause')).toBe(false);
   });
 });
