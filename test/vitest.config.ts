@@ -5,8 +5,8 @@ import { CountReporter } from './count-reporter.ts';
 /** Folders with needs of their own. Every other test file below test/ is a unit test, so that none is forgotten. */
 const APART = ['architecture', 'contract', 'sim', 'e2e', 'chaos', 'soak', 'engine-level'];
 
-/** Servers of one test file compete with those of the next: more workers than this make them slow, not fast. */
-const SERVER_WORKERS = 2;
+/** Tests with servers wait more than they work, so that two cores carry so many files side by side. */
+const SERVER_WORKERS = 4;
 
 const filesIn = (folder: string): string => `test/${folder}/**/*.test.ts`;
 
@@ -58,7 +58,7 @@ export default defineConfig({
           include: [filesIn('e2e'), filesIn('chaos'), filesIn('soak')],
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 3 },
         },
       },

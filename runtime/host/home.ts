@@ -185,9 +185,10 @@ async function openCache(
   const fence = isShared ? shareFence({ cache: redis, rows: ledger.control, newPrefix }) : fenceCache(redis, newPrefix);
   releases.push(() => link.close());
   const where = own === undefined ? 'Redis from REDIS_URL' : `redis-server on this machine, process ${own.pid}`;
-  const sharedBudgets = sharedBudgetsOn(link, settings);
-  if (isShared) return { tiers: [fence], sharedBudgets, text: where };
-  return { tiers: [memory, fence], sharedBudgets, text: `${memoryText}, then ${where}` };
+  // Nobody else comes to a Redis of our own, so that budgets there would be a round trip for nothing.
+  const budgets = own === undefined ? { sharedBudgets: sharedBudgetsOn(link, settings) } : {};
+  if (isShared) return { tiers: [fence], ...budgets, text: where };
+  return { tiers: [memory, fence], ...budgets, text: `${memoryText}, then ${where}` };
 }
 
 /** The address holds a password, so the message does not repeat it. */
