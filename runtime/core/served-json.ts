@@ -1,7 +1,8 @@
 /**
- * JSON that keeps its numbers as they were served. `JSON.parse` turns 12.50 into 12.5, 9007199254740993 into
+ * JSON that keeps its numbers and names as they were served. `JSON.parse` turns 12.50 into 12.5, 9007199254740993 into
  * 9007199254740992 and 1e400 into Infinity (printed as null); here such a number becomes a raw JSON value that prints back
- * as its source. Numbers that print back the same stay ordinary numbers.
+ * as its source. Numbers that print back the same stay ordinary numbers. A name that is written with an escape, which
+ * `JSON.parse` may take for another one, is read here.
  */
 
 /** What `JSON.rawJSON` returns: a frozen object that `JSON.stringify` prints as `rawJSON`. */
@@ -29,6 +30,7 @@ const MINUS = 45;
 const POINT = 46;
 const DIGIT_0 = 48;
 const DIGIT_9 = 57;
+const COLON = 58;
 const LETTER_CAPITAL_E = 69;
 const BACKSLASH = 92;
 const LIST_START = 91;
@@ -49,7 +51,7 @@ export function parseServed(text: string): unknown {
   // Before it is parsed, and only where there is room for so many brackets.
   if (text.length > DEPTH_LIMIT && isTooDeep(text)) throw new SyntaxError(`nested deeper than ${DEPTH_LIMIT} levels`);
   const value: unknown = JSON.parse(text);
-  return hasOddNumber(text) ? rebuild(text) : value;
+  return isParsedOtherwise(text) ? rebuild(text) : value;
 }
 
 /** True for a number that is kept as its source text. */
@@ -154,13 +156,24 @@ function printsBack(value: number, source: string): boolean {
   return String(value) === source;
 }
 
-/** One linear pass over a text that is known to be JSON; strings are skipped by a native search. */
-function hasOddNumber(text: string): boolean {
+/**
+ * Whether `JSON.parse` may say something else than the text: an odd number, or a name with an escape, which V8 takes for a name
+ * that it parsed before when that one ends with a backslash and its characters are the first ones between these quotes
+ * (nodejs/node#63785, open, Node 24.21, 2026-11): "\n" and "\u0061" read as "\\" once somebody else's page had that.
+ * One linear pass over a text that is known to be JSON; strings are skipped by a native search.
+ */
+function isParsedOtherwise(text: string): boolean {
   let index = 0;
+  let escapeAt = text.indexOf('\\');
   while (index < text.length) {
     const code = text.charCodeAt(index);
     if (code === QUOTE) {
-      index = endOfString(text, index);
+      const end = endOfString(text, index);
+      if (escapeAt >= 0 && escapeAt < end) {
+        if (isName(text, end)) return true;
+        escapeAt = text.indexOf('\\', end);
+      }
+      index = end;
     } else if (isNumberStart(code)) {
       const end = endOfNumber(text, index);
       const source = text.slice(index, end);
@@ -171,6 +184,17 @@ function hasOddNumber(text: string): boolean {
     }
   }
   return false;
+}
+
+/** Whether a colon follows the string that ends here. */
+function isName(text: string, end: number): boolean {
+  let index = end;
+  while (isSpace(text.charCodeAt(index))) index += 1;
+  return text.charCodeAt(index) === COLON;
+}
+
+function isSpace(code: number): boolean {
+  return code === 32 || (code >= 9 && code <= 13);
 }
 
 /** One linear pass over a text that may not be JSON; brackets inside strings do not count. */

@@ -91,6 +91,22 @@ describe('otherwise as JSON.parse', () => {
     expect(({} as Record<string, unknown>)['x']).toBeUndefined();
   });
 
+  it('fixes names that were read as those of an earlier page (V8, nodejs/node#63785)', () => {
+    for (const earlier of ['{"x":0,"\\\\":1}', '{"y":0,"a\\\\":1}']) JSON.parse(earlier);
+    const texts = ['{"x":0,"\\u0061":1}', '{"x":0,"\\n" :1}', '{"x":0,"\\""\n\t:1}', '{"y":0,"a\\u0062":"\\\\","c":2}'];
+    const names = [
+      ['x', 'a'],
+      ['x', '\n'],
+      ['x', '"'],
+      ['y', 'ab', 'c'],
+    ];
+    expect(texts.map((text) => Object.keys(parseServed(text) as object))).toEqual(names);
+    expect(parseServed('[{"y":0,"b":"\\\\"},{"x":0,"\\u0061":":"}]')).toEqual([
+      { y: 0, b: '\\' },
+      { x: 0, a: ':' },
+    ]);
+  });
+
   it.each(['', '{', '[1.0', '{"a":1.}', '[01.0]', '[1.0,]', 'NaN', '[-]', '{"a" 1.0}', '[1.0]x', '"\u0000"'])(
     '%j is refused',
     (text) => {
