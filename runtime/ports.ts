@@ -287,6 +287,11 @@ export interface Ledger {
 export interface Lake {
   /** Stores NDJSON text, compressed with gzip, all or nothing. Writing the same name again with the same text changes nothing. */
   write(name: string, text: string): Promise<void>;
+  /**
+   * As `write`, but only where there is no object of that name yet; false: there is one, whatever it holds, and it stays. Of many
+   * callers at once one hears true at most; none when the answer to the one that wrote was lost.
+   */
+  create(name: string, text: string): Promise<boolean>;
   /** The text of an object, or `undefined` when there is none. */
   read(name: string): Promise<string | undefined>;
   /** Names that start with `prefix`, in order. */

@@ -1,4 +1,4 @@
-import type { ContainerClient, StoragePipelineOptions } from '@azure/storage-blob';
+import type { BlockBlobClient, ContainerClient, StoragePipelineOptions } from '@azure/storage-blob';
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
@@ -50,18 +50,23 @@ class BlobLake implements Lake {
   }
 
   async write(name: string, text: string): Promise<void> {
+    const object = await this.#packed(name, text);
+    if (await upload(object)) return;
+    const { blob, bytes, headers } = object;
+    const stored = await blob.getProperties(callLimit());
+    if (stored.contentMD5 !== undefined && headers.blobContentMD5.equals(stored.contentMD5)) return;
+    await blob.upload(bytes, bytes.length, { blobHTTPHeaders: headers, ...callLimit() });
+  }
+
+  async create(name: string, text: string): Promise<boolean> {
+    return upload(await this.#packed(name, text));
+  }
+
+  async #packed(name: string, text: string): Promise<PackedObject> {
     const blob = this.#container.getBlockBlobClient(checkedName(name));
     const bytes = await compressed(text);
-    const md5 = createHash('md5').update(bytes).digest();
-    const upload = { blobHTTPHeaders: { blobContentType: CONTENT_TYPE, blobContentMD5: md5 } };
-    try {
-      await blob.upload(bytes, bytes.length, { ...upload, ...callLimit(), conditions: { ifNoneMatch: '*' } });
-    } catch (error) {
-      if (!isAlreadyThere(error)) throw error;
-      const stored = await blob.getProperties(callLimit());
-      if (stored.contentMD5 !== undefined && md5.equals(stored.contentMD5)) return;
-      await blob.upload(bytes, bytes.length, { ...upload, ...callLimit() });
-    }
+    const blobContentMD5 = createHash('md5').update(bytes).digest();
+    return { blob, bytes, headers: { blobContentType: CONTENT_TYPE, blobContentMD5 } };
   }
 
   async read(name: string): Promise<string | undefined> {
@@ -89,6 +94,24 @@ class BlobLake implements Lake {
       for (const { name } of page.value.segment.blobItems) yield name;
       ({ continuationToken } = page.value);
     } while (continuationToken !== undefined && continuationToken !== '');
+  }
+}
+
+interface PackedObject {
+  readonly blob: BlockBlobClient;
+  readonly bytes: Buffer;
+  readonly headers: { readonly blobContentType: string; readonly blobContentMD5: Buffer };
+}
+
+/** False: there is one of that name. */
+async function upload({ blob, bytes, headers }: PackedObject): Promise<boolean> {
+  try {
+    const conditions = { ifNoneMatch: '*' };
+    await blob.upload(bytes, bytes.length, { blobHTTPHeaders: headers, ...callLimit(), conditions });
+    return true;
+  } catch (error) {
+    if (isAlreadyThere(error)) return false;
+    throw error;
   }
 }
 

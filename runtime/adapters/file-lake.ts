@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, link, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
@@ -60,11 +60,19 @@ class FileLake implements Lake {
     const bytes = await compressed(text);
     const stored = await readIfThere(file);
     if (stored?.equals(bytes) === true) return;
+    await this.#put(file, bytes, rename);
+  }
+
+  async create(name: string, text: string): Promise<boolean> {
+    const file = this.#fileOf(name);
+    if ((await readIfThere(file)) !== undefined) return false;
     try {
-      await this.#replace(file, bytes);
+      // A link is made only where there is no such name yet.
+      await this.#put(file, await compressed(text), link);
+      return true;
     } catch (error) {
-      this.#folders.delete(dirname(file));
-      throw isDiskFull(error) ? diskFull(this.#dir, error) : error;
+      if (codeOf(error) === 'EEXIST') return false;
+      throw error;
     }
   }
 
@@ -78,17 +86,26 @@ class FileLake implements Lake {
     return this.#walk('', prefix);
   }
 
-  async #replace(file: string, bytes: Uint8Array): Promise<void> {
+  async #put(file: string, bytes: Uint8Array, place: (from: string, to: string) => Promise<void>): Promise<void> {
+    try {
+      await this.#place(file, bytes, place);
+    } catch (error) {
+      this.#folders.delete(dirname(file));
+      throw isDiskFull(error) ? diskFull(this.#dir, error) : error;
+    }
+  }
+
+  async #place(file: string, bytes: Uint8Array, place: (from: string, to: string) => Promise<void>): Promise<void> {
     const folder = dirname(file);
     await this.#ensureFolder(folder);
     temporaryFiles += 1;
     const temporary = join(this.#temporaryDir, `${process.pid}-${PROCESS_ID}-${temporaryFiles}`);
     try {
       await writeAndSync(temporary, bytes);
-      await rename(temporary, file);
-    } catch (error) {
+      await place(temporary, file);
+    } finally {
+      // Gone already after a rename.
       await rm(temporary, { force: true });
-      throw error;
     }
     await sync(folder);
   }

@@ -69,6 +69,7 @@ export function throughFuse(outside: Outside, fuse: Fuse): Outside {
     },
     lake: {
       write: (name, text) => fuse.run('lake.write', () => lake.write(name, text)),
+      create: (name, text) => fuse.run('lake.create', () => lake.create(name, text)),
       read: (name) => fuse.run('lake.read', () => lake.read(name)),
       list: (prefix) => lake.list(prefix),
     },

@@ -11,6 +11,13 @@ export class MemoryLake implements Lake {
     this.objects.set(name, text);
   }
 
+  async create(name: string, text: string): Promise<boolean> {
+    this.#assertUsable(name);
+    if (this.objects.has(name)) return false;
+    this.objects.set(name, text);
+    return true;
+  }
+
   async read(name: string): Promise<string | undefined> {
     this.#assertUsable(name);
     return this.objects.get(name);

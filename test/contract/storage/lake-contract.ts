@@ -56,6 +56,27 @@ function objects(lake: () => Lake): void {
     expect(await lake().read(name)).toBe('short\n');
   });
 
+  it('creates an object only where there is none, and leaves the one that is there as it is', async () => {
+    const name = `${newFolder()}/a.ndjson.gz`;
+    expect(await lake().create(name, '')).toBe(true);
+    expect(await lake().create(name, '{"a":1}\n')).toBe(false);
+    expect(await lake().read(name)).toBe('');
+    const other = `${newFolder()}/b.ndjson.gz`;
+    await lake().write(other, '{"b":1}\n');
+    expect(await lake().create(other, '{"b":1}\n')).toBe(false);
+    await expect(lake().create('../a', '')).rejects.toThrow(RangeError);
+  });
+
+  it('lets one of many create an object, and shows its text whole', async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const name = `${newFolder()}/a.ndjson.gz`;
+      const texts = ['1', '2', '3', '4', '5'].map((line) => `${line.repeat(100)}\n`.repeat(200));
+      const made = await Promise.all(texts.map((text) => lake().create(name, text)));
+      expect(made.filter(Boolean)).toHaveLength(1);
+      expect(await lake().read(name)).toBe(texts[made.indexOf(true)]);
+    }
+  });
+
   it('shows one whole text to readers while many write the same name', async () => {
     const name = `${newFolder()}/a.ndjson.gz`;
     const texts = ['1', '2', '3', '4'].map((line) => `${line.repeat(100)}\n`.repeat(1_000));

@@ -111,6 +111,10 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       ...deps,
       lake: {
         write: async (name, text) => void deps.lake.write(name, text).catch(() => undefined),
+        create: async (name, text) => {
+          void deps.lake.create(name, text).catch(() => undefined);
+          return true;
+        },
         read: (name) => deps.lake.read(name),
         list: (prefix) => deps.lake.list(prefix),
       },

@@ -75,8 +75,14 @@ export function wiredLake(line: Line, lake: Lake, { onObjectWritten }: Watchers)
     await lake.write(name, text);
     onObjectWritten(name, text, before);
   };
+  const create = async (name: string, text: string): Promise<boolean> => {
+    const isNew = await lake.create(name, text);
+    if (isNew) onObjectWritten(name, text, undefined);
+    return isNew;
+  };
   return {
     write: (name, text) => through(line, 'lake', 'lake.write', () => write(name, text)),
+    create: (name, text) => through(line, 'lake', 'lake.create', () => create(name, text)),
     read: (name) => through(line, 'lake', 'lake.read', () => lake.read(name)),
     list: (prefix) => lake.list(prefix),
   };
