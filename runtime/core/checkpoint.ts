@@ -9,6 +9,8 @@ export interface Claim {
   readonly isLate: boolean;
   /** When it was claimed, epoch in ms; decides when it may be forgotten. */
   readonly claimedAtMs: number;
+  /** The owner was discarded before it had written anything: it never claims this version again, and anybody else may. */
+  readonly isVoid?: true;
 }
 
 /** The durable fact about one item: what was observed last, and who owns which version. */
@@ -25,11 +27,16 @@ export interface Candidate {
 
 /** What an envelope may do with one version of an item. */
 export interface ClaimDecision {
-  /** `own`: the envelope's lake object holds the version · `known`: it is in the lake already under another envelope. */
-  readonly verdict: 'own' | 'known';
+  /**
+   * `own`: the envelope's lake object holds the version · `known`: it is in the lake already under another envelope · `void`: the
+   * envelope was discarded, or gave this version up.
+   */
+  readonly verdict: 'own' | 'known' | 'void';
   readonly isLate: boolean;
   /** The row to write, or undefined when the stored one stands. */
   readonly write: ItemCheckpoint | undefined;
+  /** It claims what may have been known to an earlier worker of the envelope, because another one was discarded in between. */
+  readonly isReopened: boolean;
 }
 
 /** Claims are kept while a message could still carry them. Service Bus keeps ours at most this long in practice (7 days). */
@@ -43,7 +50,8 @@ export const CLAIMS_LIMIT = 256;
 
 /**
  * Claim, write, done: decides what envelope `envelopeId` may do with one version of an item.
- * The verdict for an envelope never changes from `known` to `own` afterwards: a second worker, or one that comes later, writes the same bytes.
+ * The verdict for an envelope never changes from `known` to `own` afterwards: a second worker, or one that comes later, writes the same
+ * bytes. But for rows with a claim of a discarded envelope: such a decision says `isReopened`.
  */
 export function decideClaim(
   row: ItemCheckpoint | undefined,
@@ -53,15 +61,66 @@ export function decideClaim(
 ): ClaimDecision {
   if (row === undefined) return claim({ last: candidate, claims: [] }, candidate, envelopeId, nowMs, false);
   const own = row.claims.find((held) => held.owner === envelopeId && held.version === candidate.version);
-  if (own !== undefined) return { verdict: 'own', isLate: own.isLate, write: undefined };
+  if (own?.isVoid === true) return stand('void');
+  if (own !== undefined) return { ...stand('own'), isLate: own.isLate };
   const isNewer = isAfter(candidate, row.last);
   if (candidate.version === row.last.version) {
-    return { verdict: 'known', isLate: false, write: isNewer ? { ...row, last: lastOf(candidate) } : undefined };
+    return isNewer ? { ...stand('known'), write: raised(row, candidate) } : stand('known');
   }
-  if (isNewer) return claim(row, candidate, envelopeId, nowMs, false);
-  const wasClaimed = row.claims.some((held) => held.version === candidate.version);
-  if (wasClaimed) return { verdict: 'known', isLate: false, write: undefined };
-  return claim(row, candidate, envelopeId, nowMs, true);
+  const held = row.claims.filter(({ version, isVoid }) => version === candidate.version && isVoid !== true);
+  // Newer than `last`, and yet not than a late claim: `last` has fallen back behind it.
+  const isKnown = isNewer ? held.some((one) => !isAfter(candidate, one)) : held.length > 0;
+  return isKnown ? stand('known') : claim(row, candidate, envelopeId, nowMs, !isNewer);
+}
+
+/**
+ * The row after an envelope that never wrote anything was discarded: what it had claimed is void, and `last` is what it was without
+ * it. A version that it had not claimed yet is void too, so that a worker that still believes in it cannot claim it later.
+ * Undefined: that is done already.
+ */
+export function voidClaim(
+  row: ItemCheckpoint | undefined,
+  candidate: Candidate,
+  envelopeId: string,
+  nowMs: number,
+): ItemCheckpoint | undefined {
+  const before = row ?? { last: NOTHING_SEEN, claims: [] };
+  const own = before.claims.find((held) => held.owner === envelopeId && held.version === candidate.version);
+  if (own?.isVoid === true) return undefined;
+  const rest = before.claims.filter((held) => held !== own);
+  const isLate = own?.isLate === true;
+  const voided: Claim = { ...lastOf(candidate), owner: envelopeId, isLate, claimedAtMs: nowMs, isVoid: true };
+  const claims = trimClaims([...rest, voided], nowMs);
+  const isLast = own?.isLate === false && own.version === before.last.version;
+  return { last: isLast ? lastWithout(before, rest, own) : before.last, claims };
+}
+
+/** `last` of a row that nobody has claimed and nothing is known of. */
+const NOTHING_SEEN: ItemCheckpoint['last'] = { version: '', observedAtMs: 0 };
+
+/** Whether the ledger knows a version of the item: not when all that was claimed was discarded. */
+export function isSeen(row: ItemCheckpoint): boolean {
+  return row.last.version !== NOTHING_SEEN.version;
+}
+
+/** Late claims do not count: the newest row of the lake that is not late is what `last` says. */
+function lastWithout({ last }: ItemCheckpoint, rest: readonly Claim[], own: Claim): ItemCheckpoint['last'] {
+  const live = rest.filter((held) => !held.isLate && held.isVoid !== true);
+  const newest = live.reduce<Candidate>((high, held) => (isAfter(held, high) ? held : high), NOTHING_SEEN);
+  return newest.version === last.version && isAfter(newest, own) ? last : lastOf(newest);
+}
+
+/** The claim that `last` stands for is raised too: it may be all that is left when a later one is void. */
+function raised(row: ItemCheckpoint, candidate: Candidate): ItemCheckpoint {
+  const at = row.claims.findLastIndex(
+    (held) => held.version === candidate.version && !held.isLate && held.isVoid !== true,
+  );
+  const claims = row.claims.map((held, index) => (index === at ? { ...held, ...lastOf(candidate) } : held));
+  return { last: lastOf(candidate), claims };
+}
+
+function stand(verdict: ClaimDecision['verdict']): ClaimDecision {
+  return { verdict, isLate: false, write: undefined, isReopened: false };
 }
 
 /** Order of observations. Equal times are ordered by version, so that two envelopes never both come after each other. */
@@ -79,7 +138,8 @@ function claim(
 ): ClaimDecision {
   const held: Claim = { ...lastOf(candidate), owner, isLate, claimedAtMs: nowMs };
   const last = isLate ? row.last : lastOf(candidate);
-  return { verdict: 'own', isLate, write: { last, claims: trimClaims([...row.claims, held], nowMs) } };
+  const isReopened = row.claims.some(({ isVoid }) => isVoid === true);
+  return { verdict: 'own', isLate, write: { last, claims: trimClaims([...row.claims, held], nowMs) }, isReopened };
 }
 
 function lastOf(candidate: Candidate): ItemCheckpoint['last'] {
@@ -117,7 +177,11 @@ export function keepsCached(held: string | undefined, told: string): boolean {
 
 // ---------------------------------------------------------------- stored form
 
-type StoredClaim = readonly [version: string, owner: string, observedAtMs: number, claimedAtMs: number, isLate: 0 | 1];
+/** State: 0 in time, 1 late; 2 more when it is void. */
+type StoredClaim = readonly [version: string, owner: string, observedAtMs: number, claimedAtMs: number, state: number];
+
+const LATE = 1;
+const VOID = 2;
 
 /** The stored form of a checkpoint: short names, because there is one row per item. */
 export function encodeCheckpoint(row: ItemCheckpoint): string {
@@ -126,7 +190,7 @@ export function encodeCheckpoint(row: ItemCheckpoint): string {
     held.owner,
     held.observedAtMs,
     held.claimedAtMs,
-    held.isLate ? 1 : 0,
+    (held.isLate ? LATE : 0) + (held.isVoid === true ? VOID : 0),
   ]);
   return JSON.stringify({ v: row.last.version, o: row.last.observedAtMs, c: claims });
 }
@@ -136,12 +200,13 @@ export function decodeCheckpoint(text: string): ItemCheckpoint {
   const stored = JSON.parse(text) as { v: string; o: number; c: readonly StoredClaim[] };
   return {
     last: { version: stored.v, observedAtMs: stored.o },
-    claims: stored.c.map(([version, owner, observedAtMs, claimedAtMs, isLate]) => ({
+    claims: stored.c.map(([version, owner, observedAtMs, claimedAtMs, state]) => ({
       version,
       owner,
       observedAtMs,
       claimedAtMs,
-      isLate: isLate === 1,
+      isLate: (state & LATE) !== 0,
+      ...((state & VOID) !== 0 && { isVoid: true }),
     })),
   };
 }

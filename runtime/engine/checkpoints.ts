@@ -1,5 +1,5 @@
 import { trimOldest } from '../core/bounded.ts';
-import { type Candidate, decodeCached, decodeCheckpoint, encodeCached, isAfter } from '../core/checkpoint.ts';
+import { type Candidate, decodeCached, decodeCheckpoint, encodeCached, isAfter, isSeen } from '../core/checkpoint.ts';
 import { ITEM_HASH_DIGITS, itemKey, prefixEnd, USER_HASH_DIGITS, type HashedKey } from '../core/keys.ts';
 import type { Cache, Digest, Rows } from '../ports.ts';
 
@@ -167,8 +167,8 @@ export class Checkpoints {
   }
 
   /**
-   * These items were ingested by a worker who may have died before it told the tiers: whatever they say of them is older than the
-   * ledger, which is asked again.
+   * These items were ingested by a worker who may have died before it told the tiers, or their envelope was discarded: whatever the
+   * tiers say of them is older than the ledger, which is asked again.
    */
   async doubt(keys: readonly ItemKey[]): Promise<void> {
     for (const tier of this.#deps.tiers) {
@@ -246,14 +246,18 @@ export class Checkpoints {
       let rows = 0;
       for await (const stored of this.#deps.items.scan(first.partition, range)) {
         rows += 1;
-        found.set(stored.row, decodeCheckpoint(stored.value).last);
+        const checkpoint = decodeCheckpoint(stored.value);
+        if (isSeen(checkpoint)) found.set(stored.row, checkpoint.last);
       }
       if (rows < limit) return found;
       this.#rememberLarge(user);
     }
     const rest = keys.filter((key) => !found.has(key.row));
     const stored = await this.#deps.items.read(rest);
-    for (const row of stored) if (row !== undefined) found.set(row.row, decodeCheckpoint(row.value).last);
+    for (const row of stored) {
+      const checkpoint = row === undefined ? undefined : decodeCheckpoint(row.value);
+      if (row !== undefined && checkpoint !== undefined && isSeen(checkpoint)) found.set(row.row, checkpoint.last);
+    }
     return found;
   }
 

@@ -20,6 +20,8 @@ export interface Counters {
   recovered: number;
   /** Settled items that were in the lake already under another envelope. */
   known: number;
+  /** Settled items of envelopes that a person gave up. */
+  discarded: number;
   /** Rows read back from the objects of settled envelopes. */
   lake: number;
 }
@@ -57,6 +59,7 @@ export class Completeness {
     settled: 0,
     recovered: 0,
     known: 0,
+    discarded: 0,
     lake: 0,
   };
   readonly #lake: Lake;
@@ -105,11 +108,11 @@ export class Completeness {
     this.#sends.delete(envelope.envelopeId);
   }
 
-  /** The broker confirmed the settlement of an envelope; `known` of its items belong to others. */
-  settled(envelope: EnvelopeRef, known: number): void {
+  /** The broker confirmed the settlement of an envelope; those of its items that it does not own count as `why`. */
+  settled(envelope: EnvelopeRef, notOwned: number, why: 'known' | 'discarded' = 'known'): void {
     if (this.#settled.has(envelope.envelopeId)) return;
     this.add('settled', envelope.items, envelope.minerName);
-    this.add('known', known, envelope.minerName);
+    this.add(why, notOwned, envelope.minerName);
     // Of two deliveries each may be settled by another process, so that remembering one of them tells nothing.
     if (!this.#followsEnvelopes) return;
     this.#settled.add(envelope.envelopeId);
@@ -126,11 +129,12 @@ export class Completeness {
    * broker, or another process has ingested it.
    * @param ownedOf - items that an envelope owns in the lake, or undefined when it was not ingested.
    */
-  async settledByLedger(ownedOf: (envelopeId: string) => Promise<number | undefined>): Promise<void> {
+  async settledByLedger(ownedOf: (envelopeId: string) => Promise<number | 'discarded' | undefined>): Promise<void> {
     for (const { envelope, state } of [...this.#sends.values()]) {
       if (state !== 'acknowledged') continue;
       const owned = await ownedOf(envelope.envelopeId);
-      if (owned !== undefined) this.settled(envelope, envelope.items - owned);
+      if (owned === 'discarded') this.settled(envelope, envelope.items, owned);
+      else if (owned !== undefined) this.settled(envelope, envelope.items - owned);
     }
   }
 
@@ -176,7 +180,7 @@ export interface Equation {
   readonly holds: boolean;
 }
 
-/** fetched = new + seen + rejected; sent = new; settled = sent + recovered; settled = lake + known. */
+/** fetched = new + seen + rejected; sent = new; settled = sent + recovered; settled = lake + known + discarded. */
 export function equationsOf(counters: Readonly<Counters>): readonly Equation[] {
   const equation = (text: string, left: number, right: number): Equation => ({
     text,
@@ -188,6 +192,10 @@ export function equationsOf(counters: Readonly<Counters>): readonly Equation[] {
     equation('fetched = new + seen + rejected', counters.fetched, counters.new + counters.seen + counters.rejected),
     equation('sent = new', counters.sent, counters.new),
     equation('settled = sent + recovered', counters.settled, counters.sent + counters.recovered),
-    equation('settled = lake + known', counters.settled, counters.lake + counters.known),
+    equation(
+      'settled = lake + known + discarded',
+      counters.settled,
+      counters.lake + counters.known + counters.discarded,
+    ),
   ];
 }

@@ -1,4 +1,4 @@
-import { type DeadLetterFacts, redrivenProperties, selfRedriveWaitMs } from '../core/redrive.ts';
+import { redrivenProperties, selfRedriveWaitMs } from '../core/redrive.ts';
 import { INGESTION_QUEUE } from '../core/route.ts';
 import type { Bus, Clock, Handled, IncomingMessage, Log, Random } from '../ports.ts';
 import { copyOf } from './postpone.ts';
@@ -21,13 +21,15 @@ export interface Sweep {
   /** Dead letters sent again at most. */
   readonly limit: number;
   /** Epoch in ms from when a dead letter is delivered again, 0 = at once; undefined: it is left where it is. */
-  readonly notBeforeMs: (letter: DeadLetterFacts) => number | undefined;
+  readonly notBeforeMs: (letter: IncomingMessage) => number | undefined;
+  /** Called for each dead letter that is meant, before it is sent; `drop`: it is taken out only. Default: all are sent. */
+  readonly treat?: (letter: IncomingMessage) => Promise<'send' | 'drop'>;
   readonly onSent?: (count: number) => void;
 }
 
 /** What a sweep has done. */
 export interface Swept {
-  /** Sent again and taken out of the dead letters. */
+  /** Sent again, or dropped, and taken out of the dead letters. */
   readonly sent: number;
   /** Met and left. */
   readonly left: number;
@@ -81,7 +83,7 @@ export class Redriver {
       }
       state.taken += 1;
       state.sending += 1;
-      const error = await this.#send(sweep.sendTo, message, notBeforeMs).finally(() => (state.sending -= 1));
+      const error = await this.#treat(sweep, message, notBeforeMs).finally(() => (state.sending -= 1));
       if (error !== undefined) {
         state.error ??= error;
         await isOver;
@@ -104,6 +106,16 @@ export class Redriver {
     release();
     await consumer.stop(STOP_GRACE_MS);
     return { sent: state.sent, left: state.left, error: state.error };
+  }
+
+  /** The error, when it could neither be sent nor dropped. */
+  async #treat({ sendTo, treat }: Sweep, message: IncomingMessage, notBeforeMs: number): Promise<unknown> {
+    try {
+      if ((await treat?.(message)) === 'drop') return undefined;
+    } catch (error) {
+      return errorOf(error);
+    }
+    return this.#send(sendTo, message, notBeforeMs);
   }
 
   /** As a message of its own: under the old id, duplicate detection would swallow it. The error, when it could not be sent. */

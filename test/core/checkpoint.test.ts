@@ -9,8 +9,10 @@ import {
   encodeCached,
   encodeCheckpoint,
   isAfter,
+  isSeen,
   type ItemCheckpoint,
   keepsCached,
+  voidClaim,
 } from '../../runtime/core/checkpoint.ts';
 
 const NOW_MS = 1_000_000;
@@ -290,6 +292,48 @@ function permutations(length: number): readonly (readonly number[])[] {
   KNOWN_PERMUTATIONS.set(length, made);
   return made;
 }
+
+describe('a discarded envelope', () => {
+  const voided = (row: ItemCheckpoint | undefined, [version, observedAtMs, envelopeId]: Arrival): ItemCheckpoint => {
+    const after = voidClaim(row, { version, observedAtMs }, envelopeId, NOW_MS);
+    expect(voidClaim(after, { version, observedAtMs }, envelopeId, NOW_MS)).toBeUndefined();
+    return after ?? expect.fail('nothing was void');
+  };
+  const [a1, b2, a3]: readonly Arrival[] = [
+    ['A', 1, 'e1'],
+    ['B', 2, 'e2'],
+    ['A', 3, 'e3'],
+  ];
+
+  it('leaves what nobody else has claimed as good as never seen', () => {
+    for (const start of [undefined, arrive([a1!]).row]) {
+      const row = voided(start, a1!);
+      expect(isSeen(row)).toBe(false);
+      expect(decideClaim(row, { version: 'A', observedAtMs: 1 }, 'e1', NOW_MS)).toMatchObject({ verdict: 'void' });
+      const taken = decideClaim(row, { version: 'A', observedAtMs: 4 }, 'e4', NOW_MS);
+      expect(taken).toMatchObject({ verdict: 'own', isLate: false, isReopened: true });
+    }
+  });
+
+  it('gives way to the claim before it, as it was seen last, and never to a late one', () => {
+    expect(voided(arrive([a1!, b2!]).row, b2!).last).toEqual({ version: 'A', observedAtMs: 1 });
+    const raised = arrive([a1!, ['A', 5, 'e5'], ['B', 6, 'e6']]).row;
+    expect(voided(raised, ['B', 6, 'e6']).last).toEqual({ version: 'A', observedAtMs: 5 });
+    const late = arrive([['B', 6, 'e6'], a1!]).row;
+    expect(isSeen(voided(late, ['B', 6, 'e6']))).toBe(false);
+  });
+
+  it('changes nothing about a later claim of another envelope, nor about its own version there', () => {
+    expect(voided(arrive([a1!, b2!, a3!]).row, b2!).last).toEqual({ version: 'A', observedAtMs: 3 });
+    expect(voided(arrive([a1!, b2!, a3!]).row, a1!).last).toEqual({ version: 'A', observedAtMs: 3 });
+  });
+
+  it('is void still when the row is read back', () => {
+    const row = voided(arrive([['B', 6, 'e6'], a1!]).row, a1!);
+    expect(decodeCheckpoint(encodeCheckpoint(row))).toEqual(row);
+    expect(row.claims.at(-1)).toMatchObject({ owner: 'e1', isLate: true, isVoid: true });
+  });
+});
 
 describe('the cached form', () => {
   it('reads back, orders as observations are ordered, and is compared only with its like', () => {

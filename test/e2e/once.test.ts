@@ -12,6 +12,7 @@ const FIELDS = [
   'settled',
   'recovered',
   'known',
+  'discarded',
   'lake',
   'quarantined',
   'paused',

@@ -172,7 +172,18 @@ describe('audit', () => {
 
 describe('equationsOf', () => {
   const even: Counters = {
-    ...{ fetched: 10, new: 6, seen: 3, rejected: 1, sent: 6, settled: 8, recovered: 2, known: 3, lake: 5 },
+    ...{
+      fetched: 10,
+      new: 6,
+      seen: 3,
+      rejected: 1,
+      sent: 6,
+      settled: 8,
+      recovered: 2,
+      known: 2,
+      discarded: 1,
+      lake: 5,
+    },
   };
 
   it('hold when every item is accounted for', () => {
@@ -180,7 +191,7 @@ describe('equationsOf', () => {
       { text: 'fetched = new + seen + rejected', left: 10, right: 10, holds: true },
       { text: 'sent = new', left: 6, right: 6, holds: true },
       { text: 'settled = sent + recovered', left: 8, right: 8, holds: true },
-      { text: 'settled = lake + known', left: 8, right: 8, holds: true },
+      { text: 'settled = lake + known + discarded', left: 8, right: 8, holds: true },
     ]);
   });
 
@@ -193,6 +204,7 @@ describe('equationsOf', () => {
     ['settled', [true, true, false, false]],
     ['recovered', [true, true, false, true]],
     ['known', [true, true, true, false]],
+    ['discarded', [true, true, true, false]],
     ['lake', [true, true, true, false]],
   ])('break when %s is one off', (name, holds) => {
     expect(holding({ ...even, [name]: even[name] + 1 })).toEqual(holds);

@@ -1,4 +1,4 @@
-import { type Candidate, decideClaim } from '../../runtime/core/checkpoint.ts';
+import { type Candidate, decideClaim, type voidClaim } from '../../runtime/core/checkpoint.ts';
 
 /** One version of one item in an envelope. */
 export interface ModelItem extends Candidate {
@@ -11,12 +11,18 @@ export interface Scenario {
   readonly crashes: number;
   /** Writes of dead workers that land later. */
   readonly strayWrites: number;
+  /** Places of envelopes that a person may give up at any time, or not. Default: none. */
+  readonly discards?: readonly number[];
 }
 
 export interface Protocol {
   /** Real: claim, then write. Broken: write what the row seems to allow, then claim. */
   readonly order: 'claim-write' | 'write-claim';
   readonly decide: typeof decideClaim;
+  /** Broken: an envelope is not reopened before it claims what a discarded one had. Default: as it is. */
+  readonly reopens?: false;
+  /** Default: the real one. */
+  readonly voidClaim?: typeof voidClaim;
 }
 
 export const CLAIM_WRITE_DONE: Protocol = { order: 'claim-write', decide: decideClaim };
@@ -24,7 +30,8 @@ export const CLAIM_WRITE_DONE: Protocol = { order: 'claim-write', decide: decide
 /** What can be seen of a state. */
 export interface ModelView {
   readonly rows: readonly string[];
-  readonly done: readonly boolean[];
+  /** What the ledger says of every envelope, as in the layout of a state. */
+  readonly ended: readonly number[];
   readonly objects: readonly boolean[];
   /** `item version isLate` of every row of the lake. */
   readonly lake: readonly string[];
@@ -104,5 +111,73 @@ export const INGEST_SCENARIOS: readonly [name: string, scenario: Scenario, state
       strayWrites: 0,
     },
     100_000,
+  ],
+];
+
+const A1 = version('A', 1);
+const B2 = version('B', 2);
+
+/** The newer one of A, B may be given up. */
+export const DISCARDED_NEWEST: Scenario = { envelopes: [[A1], [B2]], crashes: 2, strayWrites: 1, discards: [1] };
+
+/** The middle one of A, B, A may be given up. */
+export const DISCARDED_BETWEEN: Scenario = {
+  envelopes: [[A1], [B2], [version('A', 3)]],
+  crashes: 1,
+  strayWrites: 0,
+  discards: [1],
+};
+
+/** Two envelopes carry one version, and the one that claims it may be given up: what was known to the other one is its own then. */
+export const DISCARDED_TWIN: Scenario = {
+  envelopes: [[B2], [version('B', 3)]],
+  crashes: 2,
+  strayWrites: 1,
+  discards: [0],
+};
+
+/** The same, and the other one carries something that is its own, so that it may have an object before. */
+export const DISCARDED_TWIN_OF_TWO: Scenario = {
+  envelopes: [[B2], [version('B', 3), version('X', 3, 1)]],
+  crashes: 1,
+  strayWrites: 1,
+  discards: [0],
+};
+
+/** What is explored with a person who gives up envelopes, and how many states that takes at least. */
+export const DISCARD_SCENARIOS: readonly [name: string, scenario: Scenario, statesMin: number][] = [
+  ['the only one', { envelopes: [[A1]], crashes: 2, strayWrites: 1, discards: [0] }, 1000],
+  ['the newest of A, B', DISCARDED_NEWEST, 200_000],
+  ['the one between A and A', DISCARDED_BETWEEN, 500_000],
+  ['one of two with the same version', DISCARDED_TWIN, 100_000],
+  ['one of two with the same version, beside another item', DISCARDED_TWIN_OF_TWO, 100_000],
+  ['each of two with the same version', { ...DISCARDED_TWIN, discards: [0, 1] }, 500_000],
+  [
+    'the newest, when the two before it are one version',
+    { envelopes: [[A1], [version('A', 5)], [version('B', 6)]], crashes: 0, strayWrites: 0, discards: [2] },
+    50_000,
+  ],
+  [
+    'one that makes another one late',
+    { envelopes: [[A1], [version('C', 3)], [version('B', 6)]], crashes: 0, strayWrites: 0, discards: [2] },
+    100_000,
+  ],
+  [
+    'two of three with the same version',
+    { envelopes: [[B2], [version('B', 3)], [version('B', 4)]], crashes: 0, strayWrites: 0, discards: [0, 1] },
+    200_000,
+  ],
+  [
+    'one with two items',
+    {
+      envelopes: [
+        [A1, version('X', 1, 1)],
+        [version('A', 2), version('Y', 2, 1)],
+      ],
+      crashes: 1,
+      strayWrites: 1,
+      discards: [0],
+    },
+    300_000,
   ],
 ];

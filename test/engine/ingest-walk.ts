@@ -1,13 +1,15 @@
 import { sha256Digest } from '../../runtime/adapters/system.ts';
 import { decodeCheckpoint } from '../../runtime/core/checkpoint.ts';
 import { encodeEnvelope } from '../../runtime/core/envelope.ts';
+import { decodeEnvelopeState } from '../../runtime/core/envelope-row.ts';
 import { envelopeKey } from '../../runtime/core/keys.ts';
 import { envelopeObject } from '../../runtime/core/lake-name.ts';
 import { INGESTION_QUEUE } from '../../runtime/core/route.ts';
 import { Checkpoints } from '../../runtime/engine/checkpoints.ts';
 import { Completeness } from '../../runtime/engine/completeness.ts';
+import { markDiscarded } from '../../runtime/engine/discard.ts';
 import { ingest, type IngestDeps } from '../../runtime/engine/ingest.ts';
-import type { Cache, Handled, IncomingMessage, Rows } from '../../runtime/ports.ts';
+import type { Cache, Handled, IncomingMessage, Rows, StoredRow } from '../../runtime/ports.ts';
 import { Dice } from '../fakes/dice.ts';
 import { HandBus } from '../fakes/hand-bus.ts';
 import { MemoryCache } from '../fakes/memory-cache.ts';
@@ -15,6 +17,7 @@ import { MemoryLake } from '../fakes/memory-lake.ts';
 import { memoryLedger } from '../fakes/memory-rows.ts';
 import { plainCompression } from '../fakes/plain-compression.ts';
 import { seededRandom } from '../fakes/seeded-random.ts';
+import { DISCARDED, DONE, NOT_ENDED, RELEASED, REOPENED } from './ingest-layout.ts';
 import { IngestModel } from './ingest-model.ts';
 import { CLAIM_WRITE_DONE, type ModelView, type Protocol, type Scenario } from './ingest-scenarios.ts';
 
@@ -28,9 +31,15 @@ const CALLS: Readonly<Record<string, string>> = {
   looks: 'envelopes.read',
   reads: 'items.read',
   swaps: 'items.write',
-  writes: 'lake.write',
+  writes: 'lake.create',
   'marks done': 'envelopes.write',
   'tells the cache': 'cache.setMany',
+  reopens: 'envelopes.write',
+  'looks again': 'envelopes.read',
+  empties: 'lake.create',
+  'reads to void': 'items.read',
+  voids: 'items.write',
+  ends: 'envelopes.write',
 };
 
 /** Calls that the code leaves out where they would change nothing. */
@@ -46,6 +55,8 @@ interface Gate {
 class Worker {
   gate: Gate | undefined;
   handled: Handled | undefined;
+  /** Its message goes back. */
+  error: unknown;
   readonly deps: IngestDeps;
 
   constructor(world: WalkWorld) {
@@ -71,7 +82,8 @@ class Worker {
       ...{ bus: new HandBus(STILL), random: seededRandom(1), cacheTtlMs: () => 1000 },
       ledger: { ...ledger, items, envelopes: gated(ledger.envelopes, 'envelopes') },
       lake: {
-        write: (name, text) => pass('lake.write', () => lake.write(name, text)),
+        write: (name, text) => lake.write(name, text),
+        create: (name, text) => pass('lake.create', () => lake.create(name, text)),
         read: (name) => lake.read(name),
         list: (prefix) => lake.list(prefix),
       },
@@ -81,7 +93,10 @@ class Worker {
   }
 
   begin(message: IncomingMessage): void {
-    void ingest(this.deps, message).then((handled) => (this.handled = handled));
+    void ingest(this.deps, message).then(
+      (handled) => (this.handled = handled),
+      (error: unknown) => (this.error = error),
+    );
   }
 
   open(): void {
@@ -125,15 +140,24 @@ class WalkWorld {
     const keys = Array.from({ length: items }, (_, item) => checkpoints.keyOf(MINER_NAME, 'u1', `i${item}`));
     const rows = await this.ledger.items.read(keys);
     const envelopes = [...this.#scenario.envelopes.keys()];
-    const done = await this.ledger.envelopes.read(envelopes.map((envelope) => envelopeKey(`E${envelope}`)));
+    const ended = await this.ledger.envelopes.read(envelopes.map((envelope) => envelopeKey(`E${envelope}`)));
     const texts = envelopes.map((envelope) => this.lake.objects.get(envelopeObject(MINER_NAME, 0, `E${envelope}`)));
     return {
       rows: rows.map((row) => (row === undefined ? '' : row.value)),
-      done: done.map((row) => row !== undefined),
+      ended: ended.map(endedOf),
       objects: texts.map((text) => text !== undefined),
       lake: texts.flatMap((text) => linesOf(text)).toSorted(),
     };
   }
+}
+
+/** As a state of the model has it. */
+function endedOf(row: StoredRow | undefined): number {
+  if (row === undefined) return NOT_ENDED;
+  const state = decodeEnvelopeState(row.value);
+  if (state.kind === 'reopened') return REOPENED - 1 + state.times;
+  if (state.kind === 'done') return DONE;
+  return state.isReleased ? RELEASED : DISCARDED;
 }
 
 function linesOf(text: string | undefined): readonly string[] {
@@ -199,6 +223,10 @@ function take(world: WalkWorld, step: string): string | undefined {
     world.deliver(Number(delivery[2]), Number(delivery[1]) - 1);
     return undefined;
   }
+  if (step.startsWith('discard of')) {
+    void markDiscarded(world.ledger.envelopes, `E${Number(step.slice(-1)) - 1}`, 0);
+    return undefined;
+  }
   if (step.startsWith('stray write')) {
     world.stray?.open();
     return undefined;
@@ -222,7 +250,7 @@ function take(world: WalkWorld, step: string): string | undefined {
 }
 
 /** Claims are compared without the order in which JSON writes them. */
-function shown({ rows, done, objects, lake }: ModelView): string {
+function shown({ rows, ended, objects, lake }: ModelView): string {
   const claims = rows.map((row) => (row === '' ? row : decodeCheckpoint(row)));
-  return JSON.stringify({ claims, done, objects, lake: lake.toSorted() });
+  return JSON.stringify({ claims, ended, objects, lake: lake.toSorted() });
 }
