@@ -12,7 +12,7 @@ import {
   type RedriveFilter,
   selectLetter,
 } from '../core/redrive.ts';
-import { Redriver } from '../engine/redrive.ts';
+import { Redriver, type Sweep } from '../engine/redrive.ts';
 import type { DeadLetters, IncomingMessage } from '../ports.ts';
 import { BadInput } from './bad-input.ts';
 import { connectBus } from './bus-place.ts';
@@ -28,6 +28,12 @@ export interface RedriveWish {
   readonly limit: number;
   /** Look and change nothing. */
   readonly isDry: boolean;
+  /** Of those that the filter means, only those of which this is true. Default: all. */
+  readonly isNamed?: (letter: IncomingMessage) => Promise<boolean>;
+  /** What becomes of each. Default: it is sent again. */
+  readonly treat?: Sweep['treat'];
+  /** Name of the command that a refusal tells to try. Default: `redrive`. */
+  readonly command?: string;
 }
 
 /** Dead letters of one place with one reason and one miner. Times: epoch in ms. */
@@ -74,7 +80,7 @@ export async function redrive(
   wish: RedriveWish,
   watch: RedriveWatch,
 ): Promise<readonly RedriveReport[]> {
-  const sources = sourcesOf(wish.queue);
+  const sources = sourcesOf(wish);
   const releases: Release[] = [];
   try {
     const connect = await connectBus(place, releases);
@@ -85,7 +91,7 @@ export async function redrive(
     const log = { info: () => undefined, warn: () => undefined };
     const redriver = new Redriver({ bus, clock: systemClock, random: systemRandom, log });
     const found: Found[] = [];
-    for (const source of sources) found.push(await look(letters, source, wish.filter));
+    for (const source of sources) found.push(await look(letters, source, wish));
     return await sendAll(redriver, found, wish, watch);
   } catch (error) {
     throw refusalOf(error) ?? error;
@@ -100,13 +106,19 @@ interface Found {
   readonly selected: number;
   /** Dead letters that lie before the last one that is meant, and are not. */
   readonly othersBefore: number;
+  /** Ids of those that are named; undefined: nobody asked for names. */
+  readonly named: ReadonlySet<string> | undefined;
 }
 
-async function look(letters: DeadLetters, source: DeadLetterSource, filter: RedriveFilter): Promise<Found> {
+async function look(letters: DeadLetters, source: DeadLetterSource, wish: RedriveWish): Promise<Found> {
+  const { filter, isNamed } = wish;
+  const named = new Set<string>();
   const groups = new Map<string, LetterGroup>();
   const counts = { selected: 0, others: 0, othersBefore: 0 };
   for await (const letter of letters.peek(source.path, PEEK_LIMIT)) {
-    const verdict = selectLetter(filter, letter, systemClock.now());
+    const meant = selectLetter(filter, letter, systemClock.now());
+    const verdict = meant === 'selected' && (await isNamed?.(letter)) === false ? 'other' : meant;
+    if (verdict === 'selected') named.add(letter.messageId);
     if (verdict === 'selected') {
       counts.selected += 1;
       counts.othersBefore = counts.others;
@@ -114,7 +126,10 @@ async function look(letters: DeadLetters, source: DeadLetterSource, filter: Redr
     addTo(groups, letter, verdict);
   }
   const { selected, othersBefore } = counts;
-  return { source, groups: [...groups.values()], selected, othersBefore };
+  return {
+    ...{ source, groups: [...groups.values()], selected, othersBefore },
+    named: isNamed === undefined ? undefined : named,
+  };
 }
 
 function addTo(groups: Map<string, LetterGroup>, letter: IncomingMessage, verdict: LetterGroup['verdict']): void {
@@ -145,7 +160,7 @@ async function sendAll(
   );
   const reports: RedriveReport[] = [];
   let sent = 0;
-  for (const { source, groups, selected, othersBefore } of found) {
+  for (const { source, groups, selected, othersBefore, named } of found) {
     const limit = Math.min(selected, wish.limit - sent);
     const isIdle = wish.isDry || limit <= 0 || watch.stop.aborted;
     const before = sent;
@@ -154,8 +169,8 @@ async function sendAll(
       : await redriver.sweep(
           {
             ...{ path: source.path, sendTo: source.sendTo, limit, concurrency: concurrencyFor(source, othersBefore) },
-            notBeforeMs: (letter) =>
-              selectLetter(wish.filter, letter, systemClock.now()) === 'selected' ? 0 : undefined,
+            notBeforeMs: (letter) => (isMeant(wish.filter, named, letter) ? 0 : undefined),
+            ...(wish.treat !== undefined && { treat: wish.treat }),
             onSent: (count) => watch.onProgress(before + count, total),
           },
           watch.stop,
@@ -167,15 +182,23 @@ async function sendAll(
   return reports;
 }
 
+function isMeant(filter: RedriveFilter, named: Found['named'], letter: IncomingMessage): boolean {
+  return named?.has(letter.messageId) !== false && selectLetter(filter, letter, systemClock.now()) === 'selected';
+}
+
 function concurrencyFor(source: DeadLetterSource, othersBefore: number): number {
   const wanted = othersBefore + CONCURRENCY.min;
   if (wanted <= CONCURRENCY.max) return wanted;
   throw new BadInput(
-    `${othersBefore} other dead letters lie before the last one that is meant in ${source.name}, and ${CONCURRENCY.max - CONCURRENCY.min} can be held back at most. Next: send those before it again first, or use fewer filters`,
+    `${othersBefore} other dead letters lie before the last one that is meant in ${source.name}, and ${CONCURRENCY.max - CONCURRENCY.min} can be held back at most. Next: treat those before it first, or use fewer filters`,
   );
 }
 
-function sourcesOf(queue: string | undefined): readonly DeadLetterSource[] {
+/** The places that a person means. @throws BadInput when there is none of that name. */
+export function sourcesOf({
+  queue,
+  command = 'redrive',
+}: Pick<RedriveWish, 'queue' | 'command'>): readonly DeadLetterSource[] {
   const sources = deadLetterSourcesOf(miners);
   if (queue === undefined) return sources;
   const isNamed = ({ name }: DeadLetterSource): boolean =>
@@ -185,7 +208,7 @@ function sourcesOf(queue: string | undefined): readonly DeadLetterSource[] {
   const names = [...new Set(sources.map(({ name }) => name.replace(/ \(transfer\)$/, '')))];
   const near = nearestOf(queue, names);
   throw new BadInput(
-    `there are no dead letters of ${JSON.stringify(queue)}: it is none of ${names.join(', ')}. Next: npm run adit -- redrive ${near ?? ''} --dry-run`,
+    `there are no dead letters of ${JSON.stringify(queue)}: it is none of ${names.join(', ')}. Next: npm run adit -- ${command} ${near ?? ''} --dry-run`,
   );
 }
 

@@ -6,6 +6,7 @@ import { SIZE_OPTIONS, sizeText } from '../host/size-command.ts';
 import { explain } from '../host/start.ts';
 import { addBrake } from './brake.ts';
 import { addBroker } from './broker.ts';
+import { addDiscard } from './discard.ts';
 import { addRuns } from './runs.ts';
 import { addRedrive } from './redrive.ts';
 import { addUsers } from './users.ts';
@@ -52,6 +53,10 @@ function buildProgram(exit: (code: number) => void): Command {
   addRuns(program);
   addBrake(program.command('brake').description('stops lanes and miners, and lets them go on'));
   addRedrive(program.command('redrive').description('sends dead letters again, each as a message of its own'), exit);
+  addDiscard(
+    program.command('discard').description('gives dead letters up for good; their items are mined again'),
+    exit,
+  );
   addUsers(program.command('users').description('the users to mine'), exit);
   return program;
 }

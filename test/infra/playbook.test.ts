@@ -90,7 +90,7 @@ describe('the playbook names only what exists', () => {
     const plain = ['npm ci', 'npm start', 'npm run preview'];
     const users = ['import', 'list', 'remove'].map((name) => `npm run adit -- users ${name}`);
     const brakes = ['engage', 'release', 'status'].map((name) => `npm run adit -- brake ${name}`);
-    const others = ['redrive', 'runs', 'resume', 'skip', 'export'].map((name) => `npm run adit -- ${name}`);
+    const others = ['redrive', 'discard', 'runs', 'resume', 'skip', 'export'].map((name) => `npm run adit -- ${name}`);
     for (const command of commands) expect([...plain, ...users, ...brakes, ...others]).toContain(command);
     expect(commands.length).toBeGreaterThan(1);
   });

@@ -114,6 +114,19 @@ describe('dead letters on the real client and broker', () => {
     expect(await peekAll(deadOf(queue))).toEqual([]);
   });
 
+  it('that are given up are gone for good, but for those that somebody has to release, and for what failed', async () => {
+    const [bus, queue] = [bed.open(), QUEUES[4]!];
+    await bury(bus, queue, { drop: 'a', send: 'a', other: 'b' });
+    const treat: Sweep['treat'] = async (letter) => (textOf(letter) === 'drop' ? 'drop' : 'send');
+    expect(await redriverOn(bus).sweep({ ...sweepOf(queue, 'a'), treat })).toMatchObject({ sent: 2, left: 1 });
+    const back = await received(bus, queue, 1);
+    expect(back.map(textOf)).toEqual(['send']);
+    expect((await peekAll(deadOf(queue))).map(textOf)).toEqual(['other']);
+    const failing = { ...sweepOf(queue, 'b'), treat: () => Promise.reject(new Error('the ledger is away')) };
+    expect(await redriverOn(bus).sweep(failing)).toMatchObject({ sent: 0, error: new Error('the ledger is away') });
+    expect((await peekAll(deadOf(queue))).map(textOf)).toEqual(['other']);
+  });
+
   it('that a Functions host made by a copy that expires have our reason, and come back whole', async () => {
     const [bus, queue] = [bed.open(), QUEUES[3]!];
     const message: IncomingMessage = {
