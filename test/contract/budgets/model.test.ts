@@ -8,6 +8,8 @@ import { rateOf } from '../../../runtime/core/budget.ts';
 import type { CallOutcome, GatedCall, GateVerdict, Probe } from '../../../runtime/core/gate.ts';
 import { LocalBudgets } from '../../../runtime/engine/local-budgets.ts';
 import { type LocalRedis, startRedis } from '../../../runtime/local/redis.ts';
+import type { SharedAnswer, SharedAsk, SharedBudgets } from '../../../runtime/ports.ts';
+import { MemorySharedBudgets } from '../../fakes/memory-shared-budgets.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
 import { isRedisHere } from '../../fakes/servers.ts';
 
@@ -17,6 +19,11 @@ vi.setConfig({ testTimeout: 240_000 });
 const LIMITS = {
   ...{ userCallsPerSecond: 3, upstreamCallsPerSecond: 8, proxyCallsPerSecond: 5, instances: 1 },
   ...{ callTimeoutMs: 4000, breakerOpenMs: 2000 },
+};
+const RATES = {
+  upstream: rateOf(LIMITS.upstreamCallsPerSecond),
+  user: rateOf(LIMITS.userCallsPerSecond),
+  proxy: rateOf(LIMITS.proxyCallsPerSecond),
 };
 const LEASE_MS = 9000;
 const RUNS = 40;
@@ -60,6 +67,17 @@ describe.runIf(isRedisHere())('the scripts on Redis', () => {
     process.stdout.write(
       `scripts and core agree on ${RUNS * STEPS} steps: ${JSON.stringify(Object.fromEntries(met))}\n`,
     );
+  });
+
+  it('say what the budgets in memory say, also after a loss, a return and a step of the clock, and of seats', async () => {
+    const met = new Map<string, number>();
+    for (let seed = 1; seed <= RUNS; seed += 1) {
+      const twins = new Twins(link, `twins${seed}:`);
+      for (let step = 0; step < STEPS; step += 1) await twins.step(seededRandom(seed * STEPS + step), met);
+    }
+    const paths = ['go', 'go later', 'probe', 'stop', 'breaker', 'budget', 'shares', 'cold', 'seat', 'no seat'];
+    for (const path of paths) expect(met.get(path) ?? 0, path).toBeGreaterThan(20);
+    process.stdout.write(`scripts and memory agree: ${JSON.stringify(Object.fromEntries(met))}\n`);
   });
 
   it('leave no key without an end', async () => {
@@ -115,14 +133,9 @@ class Model {
     this.#met = met;
     const now = (): number => this.#nowMs;
     this.#local = new LocalBudgets({ clock: { now, sleep: () => Promise.resolve() }, seat: 0 }, LIMITS);
-    this.#shared = openRedisBudgets({
-      ...{ link, now, processId: 'model', prefix: `model${seed}:`, breakerOpenMs: LIMITS.breakerOpenMs },
-      rates: {
-        upstream: rateOf(LIMITS.upstreamCallsPerSecond),
-        user: rateOf(LIMITS.userCallsPerSecond),
-        proxy: rateOf(LIMITS.proxyCallsPerSecond),
-      },
-    });
+    const { breakerOpenMs } = LIMITS;
+    const prefix = `model${seed}:`;
+    this.#shared = openRedisBudgets({ link, now, processId: 'model', prefix, breakerOpenMs, rates: RATES });
   }
 
   /** Redis remembers nothing at first and is silent; an hour later it is known that nobody has called. */
@@ -175,9 +188,7 @@ class Model {
   }
 
   #call(): GatedCall {
-    const proxy = Math.floor(this.#random.next() * 3);
-    const userId = `u${Math.floor(this.#random.next() * 4)}`;
-    return { upstream: 'graph', userId, proxyUrl: proxy === 0 ? null : PROXIES[proxy - 1]! };
+    return callOf(this.#random);
   }
 
   #count(verdict: GateVerdict): void {
@@ -193,6 +204,121 @@ class Model {
             : 'probe';
     this.#met.set(path, (this.#met.get(path) ?? 0) + 1);
   }
+}
+
+/** One process as the scripts know it, and as the budgets in memory do. */
+interface Twin {
+  readonly real: SharedBudgets;
+  readonly fake: SharedBudgets;
+}
+
+/** Redis and the budgets in memory side by side, at the same moments, for several processes. */
+class Twins {
+  readonly #fake: MemorySharedBudgets;
+  readonly #twins: readonly Twin[];
+  readonly #probes: { readonly call: GatedCall; readonly probe: Probe }[] = [];
+  readonly #flush: () => Promise<void>;
+  #nowMs = 1_700_000_000_000;
+
+  constructor(link: RedisLink, prefix: string) {
+    const now = (): number => this.#nowMs;
+    const { breakerOpenMs } = LIMITS;
+    this.#fake = new MemorySharedBudgets({ now, rates: RATES, breakerOpenMs });
+    this.#twins = ['a', 'b', 'c', 'd'].map((processId) => ({
+      real: openRedisBudgets({ link, now, processId, prefix, breakerOpenMs, rates: RATES }),
+      fake: this.#fake.of(processId),
+    }));
+    this.#flush = async () => {
+      const redis = await link.usable();
+      const keys = await redis.keys(`${prefix}*`);
+      if (keys.length > 0) await redis.del(...keys);
+      this.#fake.clear();
+    };
+  }
+
+  async step(random: ReturnType<typeof seededRandom>, met: Map<string, number>): Promise<void> {
+    const note = (path: string): void => void met.set(path, (met.get(path) ?? 0) + 1);
+    const roll = random.next();
+    const twin = this.#twins[Math.floor(random.next() * this.#twins.length)]!;
+    if (roll < 0.6) await this.#take(twin, random, note);
+    else if (roll < 0.85) await this.#note(twin, random);
+    else if (roll < 0.93) await this.#seat(twin, random, note);
+    else if (roll < 0.94) await this.#flush();
+    // A Redis that has moved to another machine may be behind.
+    else this.#nowMs += roll < 0.955 ? -random.next() * 3000 : random.next() ** 4 * 8000;
+    this.#nowMs += Math.round(random.next() * 60);
+  }
+
+  async #take({ real, fake }: Twin, random: { next: () => number }, note: (path: string) => void): Promise<void> {
+    const call = callOf(random);
+    const asked: SharedAsk = {
+      reserveMs: random.next() < 0.5 ? 0 : 1000,
+      leaseMs: LEASE_MS,
+      answered: random.next() < 0.2 ? Math.ceil(random.next() * 9) : 0,
+      isReturning: random.next() < 0.03,
+      coldReserveMs: random.next() < 0.5 ? 0 : 1000,
+    };
+    const [theirs, ours] = [await real.take(call, asked), await fake.take(call, asked)];
+    expect(withoutDigits(ours)).toEqual(withoutDigits(theirs));
+    expect(ours.verdict.waitMs).toBeCloseTo(theirs.verdict.waitMs, 2);
+    const { verdict } = ours;
+    if (ours.sharesUntilMs > ours.nowMs) note('shares');
+    if (ours.sharesUntilMs - ours.nowMs === 6000 && !asked.isReturning) note('cold');
+    if (verdict.kind === 'wait') note(verdict.why);
+    else if (verdict.probe === undefined) note(verdict.waitMs > 0 ? 'go later' : 'go');
+    else {
+      note('probe');
+      this.#probes.push({ call, probe: verdict.probe });
+    }
+  }
+
+  async #note({ real, fake }: Twin, random: { next: () => number }): Promise<void> {
+    const held = random.next() < 0.5 ? this.#probes.shift() : undefined;
+    const call = held?.call ?? callOf(random);
+    const outcome: CallOutcome = {
+      result: (['answered', 'fault', 'fault', 'abandoned'] as const)[Math.floor(random.next() * 4)]!,
+      stops:
+        random.next() < 0.12
+          ? [
+              {
+                scope: random.next() < 0.7 ? 'user' : 'upstream',
+                waitMs: Math.round(random.next() * 1500),
+                isDoubted: random.next() < 0.5,
+              },
+            ]
+          : [],
+      ...(held !== undefined && { probe: held.probe }),
+      ...(random.next() < 0.04 && { bareWaitMs: 500 }),
+    };
+    const answered = random.next() < 0.2 ? 2 : 0;
+    await real.note(call, outcome, answered);
+    await fake.note(call, outcome, answered);
+  }
+
+  async #seat({ real, fake }: Twin, random: { next: () => number }, note: (path: string) => void): Promise<void> {
+    const ask = {
+      processes: random.next() < 0.8 ? 3 : 2,
+      keptMs: random.next() < 0.5 ? 2000 : 8000,
+      held: random.next() < 0.5 ? undefined : Math.floor(random.next() * 3),
+    };
+    const ours = await fake.seat('graph', ask);
+    expect(ours).toBe(await real.seat('graph', ask));
+    note(ours === undefined ? 'no seat' : 'seat');
+  }
+}
+
+function withoutDigits({ verdict, nowMs, sharesUntilMs }: SharedAnswer): SharedAnswer {
+  return {
+    verdict: { ...verdict, waitMs: 0 },
+    nowMs: Math.round(nowMs * 10),
+    sharesUntilMs: Math.round(sharesUntilMs * 10),
+  };
+}
+
+function callOf(random: { next: () => number }): GatedCall {
+  const proxy = Math.floor(random.next() * 3);
+  const userId = `u${Math.floor(random.next() * 4)}`;
+  return { upstream: 'graph', userId, proxyUrl: proxy === 0 ? null : PROXIES[proxy - 1]! };
 }
 
 const PROXIES = ['http://user:secret@one', 'http://user:secret@two'] as const;
