@@ -38,6 +38,8 @@ export interface FetchedPage {
   readonly items: readonly unknown[];
   /** Marker of the next page, or null at the end of the list. */
   readonly next: string | null;
+  /** When the answer came, epoch in ms: telling others what it says of limits may take long. */
+  readonly answeredAtMs: number;
 }
 
 /**
@@ -56,16 +58,17 @@ async function askForPage(deps: FetchDeps, source: PageSource, signal: AbortSign
   const { definition, user, permit } = source;
   const call = callOf(source);
   const answer = await permit.run(() => deps.clients.call(definition, user, call, signal));
+  const answeredAtMs = deps.clock.now();
   // An error that quotes the token that it was sent would take it into reasons, cut anywhere. A page stays as served.
   const text = answer.status === 200 ? answer.text : withoutValues(answer.text, secretsOf(user));
   const reply: UpstreamReply = { ...answer, body: parseBody(text) };
-  const judged = definition.classify(reply, source.marker !== null, deps.clock.now());
+  const judged = definition.classify(reply, source.marker !== null, answeredAtMs);
   const fault = judged?.code === 'page-shape' && answer.mayBeCut === true ? cutOf(judged) : judged;
   await permit.note(definition.usage(reply), fault);
   if (fault !== undefined) {
     throw new Fault(fault.code, fault.reason, fault.retryAfterMs === undefined ? {} : { waitMs: fault.retryAfterMs });
   }
-  return { items: parsePage(source.miner, reply.body), next: nextOf(definition, reply) };
+  return { items: parsePage(source.miner, reply.body), next: nextOf(definition, reply), answeredAtMs };
 }
 
 /** A reason is written into the run's row and read by people, whoever made it: an upstream, a proxy, a certificate. */

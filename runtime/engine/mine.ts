@@ -253,7 +253,7 @@ class Slice {
       },
       lock,
     );
-    const observedAtMs = Math.max(deps.clock.now(), run.observedAtMs + 1);
+    const observedAtMs = Math.max(page.answeredAtMs, run.observedAtMs + 1);
     const taken = await takePage(deps, deps.miner, run, page.items, observedAtMs);
     deps.progress.page(run.minerName, taken.fresh, deps.clock.now());
     const { marker, guard } = run;
