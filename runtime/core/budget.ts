@@ -64,6 +64,32 @@ export function shareOf(callsPerSecond: number, processes: number): Share {
   };
 }
 
+/** Turns of one scope of a call. `spread`: a number that sets apart what takes such turns side by side: users, proxies. */
+export interface ScopeTurns {
+  readonly turns: Turns;
+  readonly spread: number;
+}
+
+/**
+ * The turns in which a call has those of all its scopes at once, from the one that most share to the one that fewest do. Turns of
+ * single scopes would never meet when, say, the even ones are the upstream's and the odd ones the user's. So each scope takes turns
+ * among the turns of the one before it: its groups are a multiple of theirs. `turnMs` and `openMs` are the same for all calls of a
+ * process, so that a scope's turns are the same ones whatever else its calls need.
+ */
+export function meetTurns(
+  scopes: readonly ScopeTurns[],
+  { turnMs, openMs }: Pick<Turns, 'turnMs' | 'openMs'>,
+): { readonly turns: Turns; readonly offset: number } {
+  let groups = 1;
+  let offset = 0;
+  for (const { turns, spread } of scopes) {
+    const within = Math.ceil(turns.groups / groups);
+    offset += groups * (spread % within);
+    groups *= within;
+  }
+  return { turns: { groups, turnMs, openMs }, offset };
+}
+
 /** 0 in the open part of a turn of `seat`, else how long until the next one, in ms. `offset` spreads what takes turns apart. */
 export function turnWaitMs(turns: Turns, seat: number, offset: number, nowMs: number): number {
   const { groups, turnMs, openMs } = turns;

@@ -1,6 +1,15 @@
 import { trimOldest } from '../core/bounded.ts';
 import { type BreakerEvent, type BreakerState, CLOSED_BREAKER, decideBreaker } from '../core/breaker.ts';
-import { RESERVE_LIMIT_MS, type Share, shareOf, takeCall, turnWaitMs } from '../core/budget.ts';
+import {
+  meetTurns,
+  RESERVE_LIMIT_MS,
+  type ScopeTurns,
+  type Share,
+  shareOf,
+  takeCall,
+  type Turns,
+  turnWaitMs,
+} from '../core/budget.ts';
 import {
   BARE_USERS,
   BARE_WINDOW_MS,
@@ -42,6 +51,9 @@ export function leaseMsOf({ callTimeoutMs }: Pick<BudgetOptions, 'callTimeoutMs'
 /** Scopes remembered per upstream; forgetting an idle user costs nothing, because his budget has filled up again. */
 const SCOPES_LIMIT = 100_000;
 
+/** From the scope that most calls share to the one that fewest do. */
+const TURN_ORDER: readonly GateScope[] = ['upstream', 'proxy', 'user'];
+
 /** Ways to an upstream whose breaker is remembered. */
 const BREAKERS_LIMIT = 10_000;
 
@@ -53,6 +65,8 @@ const BREAKERS_LIMIT = 10_000;
 export class LocalBudgets implements Budgets {
   readonly #clock: Clock;
   readonly #shares: Readonly<Record<GateScope, Share>>;
+  /** Length and open part of every turn; undefined when no scope takes turns. */
+  readonly #turnTimes: Pick<Turns, 'turnMs' | 'openMs'> | undefined;
   readonly #leaseMs: number;
   readonly #breakerOpenMs: number;
   readonly #upstreams = new Map<string, UpstreamMemory>();
@@ -69,6 +83,11 @@ export class LocalBudgets implements Budgets {
       user: shareOf(options.userCallsPerSecond, instances),
       proxy: shareOf(options.proxyCallsPerSecond, instances),
     };
+    const turns = Object.values(this.#shares).flatMap((share) => (share.kind === 'turns' ? share.turns : []));
+    if (turns.length > 0) {
+      const turnMs = Math.max(...turns.map((one) => one.turnMs));
+      this.#turnTimes = { turnMs, openMs: Math.min(...turns.map((one) => one.openMs)) };
+    }
     this.#leaseMs = leaseMsOf(options);
     this.#breakerOpenMs = options.breakerOpenMs;
   }
@@ -100,7 +119,7 @@ export class LocalBudgets implements Budgets {
       const { verdict } = decideCall(state, { nowMs, reserveMs: 0, leaseMs: this.#leaseMs });
       return verdict.kind === 'wait' && verdict.why !== 'budget' ? verdict : turn;
     }
-    const placeMs = this.#hasTurns() ? 0 : reserveMs;
+    const placeMs = this.#turnTimes === undefined ? reserveMs : 0;
     const decision = decideCall(state, { nowMs, reserveMs: placeMs, leaseMs: this.#leaseMs });
     if (decision.verdict.kind === 'go') {
       for (const [at, name] of names.entries()) memory.setScope(name, decision.state.scopes[at]);
@@ -169,31 +188,41 @@ export class LocalBudgets implements Budgets {
     this.#memoryOf(call.upstream).change(name, (state) => stopScope(state, stop, this.#clock.now()));
   }
 
-  stopMs(call: GatedCall): number {
+  /** The stop that this process has heard of, if there is one. */
+  stop(call: GatedCall): GateVerdict | undefined {
     const memory = this.#memoryOf(call.upstream);
     const ends = namesOf(call).map((name) => memory.stopUntilMs(name));
-    return Math.max(0, ...ends.map((endMs) => endMs - this.#clock.now()));
+    const endMs = Math.max(...ends);
+    const waitMs = endMs - this.#clock.now();
+    if (waitMs <= 0) return undefined;
+    return { kind: 'wait', why: 'stop', scope: GATE_SCOPES[ends.indexOf(endMs)] ?? 'upstream', waitMs };
+  }
+
+  stopMs(call: GatedCall): number {
+    return this.stop(call)?.waitMs ?? 0;
   }
 
   #rateAt(at: number): Share['rate'] {
     return this.#shares[GATE_SCOPES[at] ?? 'upstream'].rate;
   }
 
-  #hasTurns(): boolean {
-    return GATE_SCOPES.some((scope) => this.#shares[scope].kind === 'turns');
-  }
-
-  /** The longest wait for a turn, when this process does not have all of those that it needs. */
+  /** The wait for a turn in which this process may make the call. */
   #turn(call: GatedCall, nowMs: number): GateVerdict | undefined {
-    let longest: GateVerdict | undefined;
-    for (const [at, name] of namesOf(call).entries()) {
-      const scope = GATE_SCOPES[at] ?? 'upstream';
+    if (this.#turnTimes === undefined) return undefined;
+    const names = namesOf(call);
+    const scopes: ScopeTurns[] = [];
+    let innermost: GateScope = 'upstream';
+    for (const scope of TURN_ORDER) {
       const share = this.#shares[scope];
-      if (share.kind === 'rate') continue;
-      const waitMs = turnWaitMs(share.turns, this.#seat, spreadOf(name), nowMs + this.#offsetMs);
-      if (waitMs > (longest?.waitMs ?? 0)) longest = { kind: 'wait', why: 'turn', scope, waitMs };
+      const name = names[GATE_SCOPES.indexOf(scope)];
+      if (share.kind === 'rate' || name === undefined) continue;
+      scopes.push({ turns: share.turns, spread: spreadOf(name) });
+      innermost = scope;
     }
-    return longest;
+    if (scopes.length === 0) return undefined;
+    const { turns, offset } = meetTurns(scopes, this.#turnTimes);
+    const waitMs = turnWaitMs(turns, this.#seat, offset, nowMs + this.#offsetMs);
+    return waitMs > 0 ? { kind: 'wait', why: 'turn', scope: innermost, waitMs } : undefined;
   }
 
   #memoryOf(upstream: string): UpstreamMemory {
