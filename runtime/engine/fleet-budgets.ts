@@ -13,15 +13,21 @@ export interface FleetBudgetsDeps {
   readonly onState: (state: 'shared' | 'own share', upstream: string, reason?: string) => void;
 }
 
-/** While the shared budgets are out of reach, one call asks them again after so long, in ms. */
+/** While the shared budgets are out of reach, one call looks again after so long, in ms. */
 const RETRY_MS = 1000;
+
+/** So long after it is back, a process keeps to its share by itself: others may not be back, and it has told nobody to, in ms. */
+const OTHERS_BACK_MS = 6000;
 
 /** Longest wait for the own share before asking again, in ms. */
 const ALONE_WAIT_MAX_MS = 60_000;
 
-/** A seat is asked for again after so long, and kept for so long while its holder cannot ask, in ms. */
+/**
+ * A seat is asked for again after so long, and kept for so long while its holder does not ask, in ms: longer than most outages, and
+ * not so long that those who come after killed processes find all seats taken.
+ */
 const SEAT_EVERY_MS = 60_000;
-const SEAT_KEPT_MS = 3_600_000;
+const SEAT_KEPT_MS = 300_000;
 
 /** Age at which a measured difference of clocks is replaced by any newer one that was measured within a short round trip, in ms. */
 const OFFSET_AGE_MS = 60_000;
@@ -46,9 +52,13 @@ interface Fleet {
   youngSinceMs: number | undefined;
   /** They were out of use when last asked, because of that. */
   isForgetful: boolean;
+  /** A call that looks whether they are back; never rejects. */
+  look: Promise<unknown> | undefined;
   /** By the clock of this process. */
   sharesUntilMs: number;
   seatAskedAtMs: number;
+  /** Keeps to its share until then, whatever the shared budgets say: others may still be calling on theirs. */
+  ownUntilMs: number;
   /** As the shared budgets said last. */
   seat: number | undefined;
   offset: { readonly ms: number; readonly roundTripMs: number; readonly atMs: number } | undefined;
@@ -63,6 +73,9 @@ interface Fleet {
  * nobody who is still away is counted out.
  * No window holds more calls than allowed while all processes can reach the shared budgets, while none can, and on the way from one
  * to the other. A process that alone is cut off adds at most its own share to it: limit x (1 + cut off / instances).
+ * One exception: where there are more processes than calls in a window, those that have not reached the shared budgets since they
+ * began know neither their seat nor the clock that all share, so their turns may meet; each still makes one call in a turn. And one
+ * limit: a process that asked for nothing during an outage does not know of it, and meets for some seconds those that are not back.
  * Successes are told to the shared breaker with the next call over the same way; faults, stops and probes at once.
  */
 export class FleetBudgets implements Budgets {
@@ -78,14 +91,22 @@ export class FleetBudgets implements Budgets {
   async take(call: GatedCall, reserveMs: number): Promise<GateVerdict> {
     const { clock, local } = this.#deps;
     const fleet = this.#fleetOf(call.upstream);
+    // What this process was told itself holds, also when the shared budgets have forgotten it or were away when it was told.
+    const stop = local.stop(call);
+    if (stop !== undefined) return stop;
+    // The others may have been back for long: a call made alone meanwhile would meet theirs, and that of the look.
+    if (fleet.look !== undefined) await fleet.look;
     if (fleet.isLost && clock.now() < fleet.retryAtMs) return this.#takeAlone(fleet, call);
-    if (fleet.isLost) fleet.retryAtMs = clock.now() + RETRY_MS;
-    else if (clock.now() < fleet.sharesUntilMs) {
+    const isLook = fleet.isLost;
+    if (!isLook && clock.now() < fleet.sharesUntilMs) {
       const own = local.takeShare(call, 'only ask');
       if (own.kind === 'wait') return shortened(own, fleet.sharesUntilMs - clock.now());
     }
-    const isOnShare = fleet.isLost || clock.now() < fleet.sharesUntilMs;
-    const answer = await this.#ask(fleet, call, isOnShare ? 0 : reserveMs);
+    const isOnShare = isLook || clock.now() < fleet.sharesUntilMs;
+    const asked = this.#ask(fleet, call, isOnShare ? 0 : reserveMs);
+    if (isLook) fleet.look = asked;
+    const answer = await asked;
+    if (isLook) fleet.look = undefined;
     if (answer === undefined) return this.#takeAlone(fleet, call);
     if (answer.kind === 'wait' || clock.now() >= fleet.sharesUntilMs) return answer;
     // Taken now and not before the question, which may have taken long: a turn may be over.
@@ -131,10 +152,12 @@ export class FleetBudgets implements Budgets {
   async #ask(fleet: Fleet, call: GatedCall, reserveMs: number): Promise<GateVerdict | undefined> {
     const { clock, shared, local } = this.#deps;
     const { instances } = this.#options;
-    const isReturning = fleet.hasCalledAlone;
-    const answered = takeOut(fleet.answered, wayOf(call));
-    const sentAtMs = clock.now();
     try {
+      // Before and not after the question: a call leaves as soon as its place is known, or leaves together with the next one.
+      if (instances > 1) await this.#sit(fleet, call.upstream);
+      const isReturning = fleet.hasCalledAlone;
+      const answered = takeOut(fleet.answered, wayOf(call));
+      const sentAtMs = clock.now();
       const answer = await shared.take(call, {
         ...{ reserveMs, answered, isReturning, leaseMs: leaseMsOf(this.#options) },
         // A process that is alone and has asked for nothing yet has no place open, and nobody else has.
@@ -148,7 +171,6 @@ export class FleetBudgets implements Budgets {
         throw new Error('they forget faster than they are asked');
       }
       this.#find(fleet, call.upstream);
-      if (instances > 1) await this.#sit(fleet, call.upstream);
       const { verdict } = answer;
       if (verdict.kind === 'wait' && verdict.why === 'stop' && verdict.scope !== 'proxy') {
         // Heard in case that the shared budgets are lost before it ends.
@@ -178,7 +200,8 @@ export class FleetBudgets implements Budgets {
       this.#deps.local.sit(undefined, fleet.offset.ms);
     }
     fleet.hasAsked = true;
-    fleet.sharesUntilMs = hereMs + sharesUntilMs - nowMs;
+    if (fleet.isLost) fleet.ownUntilMs = hereMs + OTHERS_BACK_MS;
+    fleet.sharesUntilMs = Math.max(fleet.ownUntilMs, hereMs + sharesUntilMs - nowMs);
   }
 
   async #sit(fleet: Fleet, upstream: string): Promise<void> {
@@ -200,9 +223,11 @@ export class FleetBudgets implements Budgets {
 
   #lose(fleet: Fleet, upstream: string, error: unknown): void {
     const { clock, local, onState } = this.#deps;
+    fleet.retryAtMs = clock.now() + RETRY_MS;
+    // Asked for again with the first question that is answered, before somebody who has none takes it.
+    fleet.seatAskedAtMs = Number.NEGATIVE_INFINITY;
     if (fleet.isLost) return;
     fleet.isLost = true;
-    fleet.retryAtMs = clock.now() + RETRY_MS;
     local.silence(upstream);
     onState('own share', upstream, error instanceof Error ? error.message : String(error));
   }
@@ -211,8 +236,8 @@ export class FleetBudgets implements Budgets {
     const known = this.#fleets.get(upstream);
     if (known !== undefined) return known;
     const fleet: Fleet = {
-      ...{ isLost: false, hasCalledAlone: false, hasAsked: false, retryAtMs: 0, sharesUntilMs: 0 },
-      ...{ youngSinceMs: undefined, isForgetful: false },
+      ...{ isLost: false, hasCalledAlone: false, hasAsked: false, retryAtMs: 0, sharesUntilMs: 0, ownUntilMs: 0 },
+      ...{ look: undefined, youngSinceMs: undefined, isForgetful: false },
       ...{ seatAskedAtMs: Number.NEGATIVE_INFINITY, seat: undefined, offset: undefined, answered: new Map() },
     };
     this.#fleets.set(upstream, fleet);
