@@ -83,19 +83,23 @@ function judgeOrder(world: World, { byItem }: Shelf): readonly string[] {
   return [...wrong, ...judgeStamps(world, byItem), ...judgeLate(world, byItem)];
 }
 
-/** A row is late when another version of its item was served at the same time or later, and for no other reason. */
-function judgeLate({ upstream }: World, byItem: Shelf['byItem']): readonly string[] {
+/**
+ * A row is late when another version of its item was served at the same time or later, and for no other reason; served by the
+ * clocks of those who asked, so one that is behind may also be late after another that is not.
+ */
+function judgeLate({ upstream, plan }: World, byItem: Shelf['byItem']): readonly string[] {
   const wrong: string[] = [];
   const late = new Map<string, LakeRow>();
   for (const [key, rows] of byItem) for (const row of rows) if (row.late) late.set(key, row);
   if (late.size === 0) return wrong;
+  const skewMs = skewOf(plan);
   for (const [key, { version }] of late) {
     const [minerName, userId, id] = key.split('/');
     const serves = upstream.serves.filter((serve) => serve.minerName === minerName && serve.userId === userId);
     const own = serves.filter(({ items }) => items.some((item) => item.id === id && item.version === version));
     const others = serves.filter(({ items }) => items.some((item) => item.id === id && item.version !== version));
     const firstMs = Math.min(...own.map(({ askedAtMs }) => askedAtMs));
-    if (!others.some(({ answeredAtMs }) => answeredAtMs >= firstMs))
+    if (!others.some(({ answeredAtMs }) => answeredAtMs >= firstMs - skewMs))
       wrong.push(`order: a row of ${key} is late for no reason`);
   }
   return wrong;
@@ -110,7 +114,7 @@ function judgeStamps({ upstream, plan }: World, byItem: Shelf['byItem']): readon
       spans.set(key, [...(spans.get(key) ?? []), { fromMs: askedAtMs, toMs: answeredAtMs }]);
     }
   }
-  const skewMs = plan.skewMs.some((skew) => skew !== 0) || plan.clockJumps.length > 0 ? SKEW_LIMIT_MS : 0;
+  const skewMs = skewOf(plan);
   const wrong: string[] = [];
   for (const [key, rows] of byItem) {
     for (const { version, observedAt } of rows) {
@@ -126,6 +130,10 @@ function judgeStamps({ upstream, plan }: World, byItem: Shelf['byItem']): readon
 
 /** Clocks may be apart by 5 s, and jump by 5 s three times; a run's own time never goes back, so it can be ahead of a clock. */
 const SKEW_LIMIT_MS = 40_000;
+
+function skewOf({ skewMs, clockJumps }: World['plan']): number {
+  return skewMs.some((skew) => skew !== 0) || clockJumps.length > 0 ? SKEW_LIMIT_MS : 0;
+}
 
 async function judgeRuns(world: World): Promise<readonly string[]> {
   const wrong: string[] = [];

@@ -11,13 +11,15 @@ import { envelopeObject } from '../../../runtime/core/lake-name.ts';
 import { FRESH_GUARD } from '../../../runtime/core/marker.ts';
 import type { Entity } from '../../../runtime/core/route.ts';
 import type { PipelineDeps } from '../../../runtime/engine/pipeline.ts';
-import type { Cache, Digest, OutgoingMessage, Rows, RowWrite } from '../../../runtime/ports.ts';
+import type { Cache, Digest, OutgoingMessage, Rows, RowWrite, SharedBudgets } from '../../../runtime/ports.ts';
 import type { Settings } from '../../../runtime/settings.ts';
 
 /** A deliberate bug, put between the engine and its ports: the checkers must find it. */
 export interface Mutant {
   /** What the checkers must say. */
   readonly found: RegExp;
+  /** Seeds among which one must show it. Default: `SEEDS_PER_MUTANT`; more for what takes a rare order of events. */
+  readonly seeds?: number;
   readonly deps?: (deps: PipelineDeps) => PipelineDeps;
   readonly entities?: (entities: readonly Entity[]) => readonly Entity[];
   readonly settings?: (settings: Settings) => Settings;
@@ -47,6 +49,30 @@ function withRows(deps: PipelineDeps, table: 'items' | 'runs', write: (rows: Row
 
 function withCaches(deps: PipelineDeps, change: (tier: Cache) => Cache): PipelineDeps {
   return { ...deps, tiers: deps.tiers.map(change) };
+}
+
+/** Between a process and the budgets of its fleet; a fleet without any stays as it is. */
+function withShared(deps: PipelineDeps, change: (shared: SharedBudgets) => Partial<SharedBudgets>): PipelineDeps {
+  const { sharedBudgets } = deps;
+  return sharedBudgets === undefined
+    ? deps
+    : { ...deps, sharedBudgets: { ...sharedBudgets, ...change(sharedBudgets) } };
+}
+
+/** An open breaker lets everybody through who has waited for its time. */
+function probesForAll(shared: SharedBudgets): Partial<SharedBudgets> {
+  const due = new Map<string, number>();
+  return {
+    take: async (call, ask) => {
+      const answer = await shared.take(call, ask);
+      const { verdict, nowMs } = answer;
+      const way = `${call.upstream} ${call.proxyUrl}`;
+      if (verdict.kind === 'go' || verdict.why !== 'breaker') due.delete(way);
+      else if (!due.has(way)) due.set(way, nowMs + verdict.waitMs);
+      else if (nowMs >= due.get(way)!) return { ...answer, verdict: { kind: 'go', waitMs: 0 } };
+      return answer;
+    },
+  };
 }
 
 function cacheEntries(envelope: Envelope, digest: Digest): (readonly [string, string])[] {
@@ -225,4 +251,29 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       },
     }),
   },
+  'each-process-a-whole-budget': {
+    found: /^budget: fleet/,
+    settings: (settings) => ({ ...settings, instances: 1 }),
+    deps: ({ sharedBudgets: _, ...deps }) => deps,
+  },
+  'return-forgotten': {
+    found: /^budget: fleet/,
+    seeds: 400,
+    deps: (deps) =>
+      withShared(deps, (shared) => ({ take: (call, ask) => shared.take(call, { ...ask, isReturning: false }) })),
+  },
+  'places-before-a-flush-forgotten': {
+    found: /^budget: fleet/,
+    deps: (deps) =>
+      withShared(deps, (shared) => ({ take: (call, ask) => shared.take(call, { ...ask, coldReserveMs: 0 }) })),
+  },
+  'stops-not-told': {
+    found: /^budget: .* has told/,
+    deps: (deps) =>
+      withShared(deps, (shared) => ({
+        note: (call, { result, probe }, answered) =>
+          shared.note(call, { result, stops: [], ...(probe !== undefined && { probe }) }, answered),
+      })),
+  },
+  'everybody-probes': { found: /^budget: .*(probe|breaker)/, deps: (deps) => withShared(deps, probesForAll) },
 };

@@ -47,12 +47,20 @@ export interface Plan {
   readonly processes: number;
   readonly users: number;
   readonly miners: readonly Miner[];
+  /** Users share so many proxies; with any there is one more group of users, whose calls are direct. */
+  readonly proxies: number;
   readonly settings: Settings;
+  /** Whether the processes have a Redis with budgets, or each one keeps to its share. */
+  readonly sharedBudgets: boolean;
   /** Minutes of trouble before the world is healed. */
   readonly troubleMs: number;
   readonly firings: number;
+  /** Moments, beside those of chance, at which a timer fires. */
+  readonly rushes: readonly number[];
   readonly calls: Readonly<Record<Service, CallFaults>>;
   readonly upstream: UpstreamFaults;
+  /** Times that the upstream answers with nothing but errors. */
+  readonly storms: readonly { readonly atMs: number; readonly forMs: number }[];
   /** Times that a service is away for everybody. */
   readonly outages: readonly { readonly service: Service; readonly atMs: number; readonly forMs: number }[];
   /** Times that one process cannot reach a service. */
@@ -105,6 +113,93 @@ export const SIMULATED_MINERS: readonly Miner[] = ['chats', 'fans', 'posts'].map
 
 /** What seed `seed` simulates. The same seed always simulates the same. */
 export function planOf(seed: number): Plan {
+  return withFleet(processPlanOf(seed), new Dice(seed * 2 + 2));
+}
+
+/** Shares of the seeds: a fleet with a Redis for its budgets; one whose budgets nothing but outages and flushes touch. */
+const SHARED_SHARE = 0.75;
+const UNTOUCHED_SHARE = 0.4;
+
+/** What the processes share: budgets, breakers, proxies, and what befalls those. */
+function withFleet(plan: Plan, dice: Dice): Plan {
+  const { processes, settings, troubleMs, place } = plan;
+  const times = (max: number): number[] => Array.from({ length: dice.between(0, max) }, () => dice.upTo(troubleMs));
+  const isUntouched = dice.chance(UNTOUCHED_SHARE);
+  const awayTimes = isUntouched ? times(3) : [];
+  const flushTimes = isUntouched ? times(2) : [];
+  const aways = awayTimes.map((atMs) => ({ service: 'redis' as const, atMs, forMs: dice.of([500, 5_000, 60_000]) }));
+  const fleet: Plan = {
+    ...plan,
+    sharedBudgets: place === 'fleet' && dice.chance(SHARED_SHARE),
+    proxies: dice.of([0, 0, 1, 2]),
+    storms: dice.chance(isUntouched ? 0.6 : 0.3)
+      ? times(3).map((atMs) => ({ atMs, forMs: dice.of([5_000, 60_000]) }))
+      : [],
+    outages: [...plan.outages, ...aways],
+    // What is asked for right before and after an outage is what the way from one to the other is about.
+    rushes: [...flushTimes, ...aways.flatMap(({ atMs, forMs }) => [atMs, atMs + forMs])].map(
+      (atMs) => atMs - dice.upTo(3000),
+    ),
+    ...(isUntouched && {
+      calls: { ...plan.calls, redis: NO_FAULTS },
+      upstream: { ...plan.upstream, rateLimitUser: dice.of([plan.upstream.rateLimitUser, 0.1]) },
+      // Many pages under a low limit, so that windows are full when budgets come and go.
+      miners: plan.miners.map((miner) => ({ ...miner, pageLimit: dice.of([2, 3]) })),
+      cuts: plan.cuts.filter(({ service }) => service !== 'redis'),
+      clockJumps: [],
+      redisFlushes: [...plan.redisFlushes, ...flushTimes],
+    }),
+    settings: {
+      ...settings,
+      instances: processes,
+      userCallsPerSecond: dice.chance(0.1) ? 2 : settings.userCallsPerSecond,
+      upstreamCallsPerSecond: dice.chance(0.1) ? 2 : isUntouched ? 5 : settings.upstreamCallsPerSecond,
+      proxyCallsPerSecond: dice.of([5, 100]),
+    },
+  };
+  return missesTurns(fleet) ? { ...fleet, settings: { ...fleet.settings, instances: 1 } } : fleet;
+}
+
+/** How early a message comes for a turn: as engine/mine.ts has it. */
+const TURN_EARLY_SHARE = 0.8;
+const TURN_EARLY_MAX_MS = 10_000;
+
+/**
+ * Processes without shared budgets of which one never meets a turn through a scheduled message: its clock is ahead of the broker's
+ * by more than such a message comes early, so that each one comes when the turn is over. Their limits are left whole here. It takes
+ * fewer calls in a window than processes, and clocks that are wrong by seconds.
+ */
+function missesTurns({ sharedBudgets, processes, settings, skewMs, clockJumps, proxies }: Plan): boolean {
+  const { userCallsPerSecond, upstreamCallsPerSecond, proxyCallsPerSecond, inlineWaitMs } = settings;
+  const limits = [userCallsPerSecond, upstreamCallsPerSecond, ...(proxies > 0 ? [proxyCallsPerSecond] : [])];
+  if (sharedBudgets || Math.min(...limits) >= processes) return false;
+  const earlyMs = TURN_EARLY_SHARE * Math.min(inlineWaitMs, TURN_EARLY_MAX_MS);
+  const jumpsMs = clockJumps.reduce((sum, { byMs }) => sum + Math.max(0, byMs), 0);
+  return Math.max(...skewMs) + jumpsMs >= earlyMs;
+}
+
+/** By what the calls of a plan are judged. */
+export type BudgetRule =
+  /** Clocks jump: one that jumps ahead gives a budget more than its time. */
+  | { readonly kind: 'none' }
+  /** Each process by itself. */
+  | { readonly kind: 'own' }
+  /** All processes together, to the letter: all of them reach the shared budgets, or none does. */
+  | { readonly kind: 'strict' }
+  /** All together; who is cut off adds his share: `times` the limit (`FleetBudgets`). */
+  | { readonly kind: 'loose'; readonly times: number };
+
+/** By what the calls of this plan are judged. A call that fails on its way to Redis cuts its process off for a moment. */
+export function budgetRuleOf({ clockJumps, sharedBudgets, calls, cuts, processes }: Plan): BudgetRule {
+  if (clockJumps.length > 0) return { kind: 'none' };
+  if (!sharedBudgets) return { kind: 'own' };
+  if (Object.values(calls.redis).some((share) => share > 0)) return { kind: 'loose', times: 2 };
+  const cutOff = new Set(cuts.filter(({ service }) => service === 'redis').map(({ slot }) => slot)).size;
+  return cutOff === 0 ? { kind: 'strict' } : { kind: 'loose', times: 1 + cutOff / processes };
+}
+
+/** What befalls single processes and services. */
+function processPlanOf(seed: number): Plan {
   const dice = new Dice(seed * 2 + 1);
   // The calm end of the swarm matters too: with few faults the rare orders of a healthy day are seen.
   const heat = dice.of([0, 0.5, 1, 1]);
@@ -132,7 +227,8 @@ export function planOf(seed: number): Plan {
     processes,
     users,
     miners,
-    settings: sharedBy(settingsOf(dice), processes),
+    ...{ proxies: 0, sharedBudgets: false, storms: [], rushes: [] },
+    settings: settingsOf(dice),
     troubleMs,
     firings: dice.between(1, 8),
     calls: { upstream: NO_FAULTS, bus: rates(), redis: rates(), ledger: rates(), lake: rates() },
@@ -187,7 +283,17 @@ export function soakPlanOf(seed: number, hours: number): Plan {
   const somewhere = (atMs: number): { slot: number; atMs: number } => ({ slot: dice.upTo(processes), atMs });
   return {
     ...planOf(seed),
-    ...{ place: 'fleet', processes, users: 12, miners: SIMULATED_MINERS, troubleMs, firings: hours * 6 },
+    ...{
+      place: 'fleet',
+      sharedBudgets: true,
+      processes,
+      storms: [],
+      rushes: [],
+      users: 12,
+      miners: SIMULATED_MINERS,
+      troubleMs,
+      firings: hours * 6,
+    },
     calls: { upstream: NO_FAULTS, bus: rare, redis: rare, ledger: rare, lake: rare },
     upstream: {
       ...{ rateLimitUser: 0.02, rateLimitUpstream: 0.001, serverError: 0.02, timeout: 0.01 },
@@ -219,15 +325,6 @@ export function soakPlanOf(seed: number, hours: number): Plan {
       monitorEveryMs: 60_000,
     },
   };
-}
-
-/**
- * Each process keeps to its share. Where a share is less than a call in a window, processes take turns, and a process whose clock is
- * apart from the broker's never meets its turn through a scheduled message: such limits are left whole here.
- */
-function sharedBy(settings: Settings, processes: number): Settings {
-  const hasShares = Math.min(settings.userCallsPerSecond, settings.upstreamCallsPerSecond) >= processes;
-  return { ...settings, instances: hasShares ? processes : 1 };
 }
 
 function settingsOf(dice: Dice): Settings {

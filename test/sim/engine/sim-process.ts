@@ -14,7 +14,7 @@ import { scriptedCallOf } from '../../fakes/scripted-upstream.ts';
 import { THINKS_MS } from './upstream-world.ts';
 import { type Caller, WireFault } from './wire.ts';
 import { WiredBus } from './wired-bus.ts';
-import { wiredCache, wiredLake, wiredLedger } from './wired-services.ts';
+import { wiredBudgets, wiredCache, wiredLake, wiredLedger } from './wired-services.ts';
 import type { World } from './world.ts';
 
 /** Looks of `drain` at a world that is quiet already. */
@@ -93,6 +93,7 @@ export class SimProcess implements Caller {
   kill(why: string): void {
     if (this.isGone) return;
     this.#world.wire.died(this);
+    this.#world.budgets.gone(this);
     this.isGone = true;
     this.#world.trace.add(this.#world.scheduler.now(), `${this.name} is killed: ${why}`);
     this.#onGone(this);
@@ -108,6 +109,7 @@ export class SimProcess implements Caller {
     this.#own(
       Promise.all([stopped, ...receivers]).then(() => {
         if (this.isGone) return;
+        this.#world.budgets.gone(this);
         this.isGone = true;
         this.#onGone(this);
       }),
@@ -184,7 +186,7 @@ export class SimProcess implements Caller {
   }
 
   #wired(line: { wire: World['wire']; dice: World['dice']; caller: Caller }): PipelineDeps {
-    const { plan, ledger, lake, random, witness, mutant, trace, scheduler } = this.#world;
+    const { plan, ledger, lake, random, witness, mutant, trace, scheduler, sharedBudgets, budgets } = this.#world;
     const watchers = {
       onRunWritten: witness.runWritten.bind(witness),
       onObjectWritten: witness.objectWritten.bind(witness),
@@ -199,6 +201,12 @@ export class SimProcess implements Caller {
       ...{ bus: this.bus, depths: this.bus, ledger: wired, lake: wiredLake(line, lake, watchers) },
       tiers: this.#tiers(line, wired),
       upstream: { call: (call, signal) => this.#ask(call, signal), close: () => Promise.resolve() },
+      ...(plan.sharedBudgets && {
+        sharedBudgets: wiredBudgets(line, sharedBudgets.of(this.name), {
+          onSeat: budgets.heardOfSeat.bind(budgets),
+          onUnreached: budgets.unreached.bind(budgets),
+        }),
+      }),
       meter: { count: () => undefined },
       log: { info: note, warn: note },
     };
@@ -215,9 +223,10 @@ export class SimProcess implements Caller {
 
   /** One HTTP call. What the network does to it is a fault as the adapter would report it. */
   async #ask(call: UpstreamCall, signal: AbortSignal | undefined): Promise<UpstreamAnswer> {
-    const { wire, upstream, witness, scheduler, dice } = this.#world;
+    const { wire, upstream, witness, budgets, scheduler, dice } = this.#world;
     const asked = { ...scriptedCallOf(call, 0), process: this.name, askedAtMs: scheduler.now() };
-    witness.called(this, asked.userId);
+    witness.upstreamCalls += 1;
+    const out = budgets.called(this, { upstream: graph.name, userId: asked.userId, proxyUrl: call.proxyUrl });
     const effect = async (): Promise<ReturnType<typeof upstream.answer>> => upstream.answer(asked, asked.list);
     try {
       const tookMs = dice.upTo(THINKS_MS);
@@ -225,11 +234,13 @@ export class SimProcess implements Caller {
         ...{ caller: this, service: 'upstream', operation: 'upstream.call', effect, tookMs, signal },
       });
       if (serve !== undefined) upstream.reached(serve);
-      witness.answered(this, asked.userId, answer);
+      budgets.answered(out, answer);
       return answer;
     } catch (error) {
       if (error instanceof WireFault) throw new Fault('transient', error.message, { cause: error });
       throw error;
+    } finally {
+      budgets.ended(out);
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { BudgetCounts } from './budget-witness.ts';
 import { judge, judgeSetAside } from './judge.ts';
 import type { Mutant } from './mutants.ts';
 import { type Plan, planOf } from './plan.ts';
@@ -30,6 +31,7 @@ export interface Outcome {
   readonly calls: number;
   readonly kills: number;
   readonly upstreamCalls: number;
+  readonly budgets: BudgetCounts;
   readonly rows: number;
   /** From the healing to the last run's end. */
   readonly healMs: number;
@@ -123,6 +125,7 @@ class Simulation {
       calls: this.#world.wire.calls,
       kills: this.#kills,
       upstreamCalls: witness.upstreamCalls,
+      budgets: this.#world.budgets.counts(),
       rows: this.#world.lake.objects.size,
       healMs,
       runRowMaxBytes: witness.runRowMaxBytes,
@@ -164,12 +167,13 @@ class Simulation {
     const at = (atMs: number, run: () => void): void => void scheduler.after(atMs, run);
     if (plan.place === 'home') this.#fireAgainAndAgain();
     else for (let firing = 0; firing < plan.firings; firing += 1) at(dice.upTo(plan.troubleMs), () => this.#fire());
+    for (const atMs of plan.rushes) at(atMs, () => this.#fire());
     for (const { service, atMs, forMs } of plan.outages) at(atMs, () => wire.cut(service, forMs));
     for (const { slot, service, atMs, forMs } of plan.cuts) at(atMs, () => wire.cut(service, forMs, slot));
     for (const { slot, atMs } of plan.kills) at(atMs, () => this.#slots[slot]?.process?.kill('at a moment of chance'));
     for (const { slot, atMs } of plan.deployments) at(atMs, () => this.#slots[slot]?.process?.stop());
     for (const atMs of plan.brokerRestarts) at(atMs, () => this.#restartBroker());
-    for (const atMs of plan.redisFlushes) at(atMs, () => this.#world.redis.clear());
+    for (const atMs of plan.redisFlushes) at(atMs, () => this.#world.flushRedis());
     for (const { slot, atMs, byMs } of plan.clockJumps) {
       at(atMs, () => {
         const process = this.#slots[slot]?.process;

@@ -6,6 +6,7 @@ import type { UpstreamAnswer } from '../../../runtime/ports.ts';
 import type { Dice } from '../../fakes/dice.ts';
 import { failure, page, type ScriptedCall } from '../../fakes/scripted-upstream.ts';
 import type { ListTrouble, Plan } from './plan.ts';
+import { WORLD_START_MS } from './scheduler.ts';
 
 /** One item of a list as it is now. */
 interface ListItem {
@@ -42,6 +43,11 @@ export const THINKS_MS = 200;
 
 /** Slices of one run that a process may have under way at once, because their locks were lost. */
 const GIVEN_KEPT = 8;
+
+/** Codes of a rate limit of everybody and of one user; a bare one says neither. */
+export const RATE_LIMIT_UPSTREAM_CODE = 4;
+const RATE_LIMIT_USER_CODE = 17;
+const BARE_SHARE = 0.3;
 
 const NEW_ITEMS_MAX = 14;
 const PADDING_LARGE = 5000;
@@ -139,13 +145,24 @@ export class UpstreamWorld {
     const { rateLimitUser, rateLimitUpstream, serverError, timeout, tooLarge } = this.#plan.upstream;
     const dice = this.#dice;
     const waits: Record<string, string> = dice.chance(0.6) ? { 'retry-after': String(dice.of([0, 1, 5, 90])) } : {};
-    if (rateLimitUser > 0 && dice.chance(rateLimitUser)) return this.#coded(list, failure(429, 17, waits));
-    if (rateLimitUpstream > 0 && dice.chance(rateLimitUpstream)) return this.#coded(list, failure(400, 4, waits));
-    if (serverError > 0 && dice.chance(serverError)) return this.#coded(list, failure(dice.of([500, 502, 503]), 2));
+    if (rateLimitUser > 0 && dice.chance(rateLimitUser)) {
+      const code = dice.chance(BARE_SHARE) ? undefined : RATE_LIMIT_USER_CODE;
+      return this.#coded(list, failure(429, code, waits));
+    }
+    if (rateLimitUpstream > 0 && dice.chance(rateLimitUpstream))
+      return this.#coded(list, failure(400, RATE_LIMIT_UPSTREAM_CODE, waits));
+    if (this.#isStorm() || (serverError > 0 && dice.chance(serverError)))
+      return this.#coded(list, failure(dice.of([500, 502, 503]), 2));
     if (timeout > 0 && dice.chance(timeout)) throw this.#fault(list, 'transient', 'no answer in time');
     if (tooLarge > 0 && asked.limit > 1 && dice.chance(tooLarge / 3))
       throw this.#fault(list, 'page-too-large', 'too large');
     return undefined;
+  }
+
+  /** Times in which it answers nobody. */
+  #isStorm(): boolean {
+    const atMs = this.#now() - WORLD_START_MS;
+    return this.#plan.storms.some((storm) => atMs >= storm.atMs && atMs < storm.atMs + storm.forMs);
   }
 
   #troubled(list: UserList, asked: Asked): UpstreamAnswer | undefined {

@@ -56,8 +56,10 @@ interface Pending {
   moment: KillMoment;
 }
 
-/** Waits of a network without faults, in ms. */
-const HOP_MS = 3;
+/** Waits of a network without faults are shorter than this, in ms. */
+export const HOP_MS = 3;
+/** A call that does not reach its service says so within this, in ms. */
+export const UNREACHED_MS = 2000;
 /** A dead process's write that lands later lands within this, in ms. */
 const STRAY_MS = 120_000;
 const STRAY_SHARE = 0.4;
@@ -69,6 +71,7 @@ export class Wire {
   readonly #deps: WireDeps;
   readonly #pending = new Set<Pending>();
   readonly #away = new Map<string, number>();
+  readonly #awaySince = new Map<Service, number>();
   calls = 0;
   /** No call fails any more, and nobody is killed. */
   isHealed = false;
@@ -79,8 +82,20 @@ export class Wire {
 
   /** From now on nobody, or nobody in this slot, reaches the service for `forMs`. */
   cut(service: Service, forMs: number, slot?: number): void {
+    const nowMs = this.#deps.scheduler.now();
+    if (slot === undefined && this.awayUntilMs(service) <= nowMs) this.#awaySince.set(service, nowMs);
     const key = slot === undefined ? service : `${service} ${slot}`;
-    this.#away.set(key, Math.max(this.#away.get(key) ?? 0, this.#deps.scheduler.now() + forMs));
+    this.#away.set(key, Math.max(this.#away.get(key) ?? 0, nowMs + forMs));
+  }
+
+  /** Until when nobody has reached the service, or reaches it. Epoch in ms; 0 = it was never away. */
+  awayUntilMs(service: Service): number {
+    return this.#away.get(service) ?? 0;
+  }
+
+  /** Since when, the last time that nobody reached the service. */
+  awaySinceMs(service: Service): number {
+    return this.#awaySince.get(service) ?? 0;
   }
 
   reaches(caller: Caller, service: Service): boolean {
@@ -150,7 +165,7 @@ export class Wire {
     const fate = faults === undefined ? 'whole' : fateOf(faults, dice);
     const isUnreachable = !this.reaches(caller, call.service);
     if (kill !== 'after' && (isUnreachable || fate === 'refused')) {
-      fail(isUnreachable ? dice.of([1, 500, 2000]) : dice.upTo(50), 'not reached', false);
+      fail(isUnreachable ? dice.of([1, 500, UNREACHED_MS]) : dice.upTo(50), 'not reached', false);
       return;
     }
     const requestMs = dice.upTo(HOP_MS) + (fate === 'slow' ? dice.upTo(SLOW_MS) : 0) + (call.tookMs ?? 0);

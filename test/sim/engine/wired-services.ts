@@ -1,4 +1,14 @@
-import type { Cache, Lake, Ledger, RowKey, RowOutcome, Rows, RowWrite, StoredRow } from '../../../runtime/ports.ts';
+import type {
+  Cache,
+  Lake,
+  Ledger,
+  RowKey,
+  RowOutcome,
+  Rows,
+  RowWrite,
+  SharedBudgets,
+  StoredRow,
+} from '../../../runtime/ports.ts';
 import type { Dice } from '../../fakes/dice.ts';
 import type { Service } from './plan.ts';
 import type { Caller, Wire } from './wire.ts';
@@ -95,5 +105,38 @@ export function wiredCache(line: Line, cache: Cache): Cache {
     setMany: (entries, ttlMs) => through(line, 'redis', 'redis.setMany', () => cache.setMany(entries, ttlMs)),
     deleteMany: (keys) => through(line, 'redis', 'redis.deleteMany', () => cache.deleteMany(keys)),
     close: () => Promise.resolve(),
+  };
+}
+
+/** Told how a process gets on with the shared budgets. */
+export interface BudgetWatchers {
+  /** An answer about a seat has come. */
+  readonly onSeat: (caller: Caller) => void;
+  /** They were not reached. */
+  readonly onUnreached: (caller: Caller) => void;
+}
+
+/** The budgets that all processes share, behind the wire. */
+export function wiredBudgets(
+  line: Line,
+  budgets: SharedBudgets,
+  { onSeat, onUnreached }: BudgetWatchers,
+): SharedBudgets {
+  const reach = async <T>(operation: string, effect: () => Promise<T>): Promise<T> => {
+    try {
+      return await through(line, 'redis', operation, effect);
+    } catch (error) {
+      onUnreached(line.caller);
+      throw error;
+    }
+  };
+  return {
+    take: (call, ask) => reach('budgets.take', () => budgets.take(call, ask)),
+    note: (call, outcome, answered) => reach('budgets.note', () => budgets.note(call, outcome, answered)),
+    seat: async (upstream, ask) => {
+      const seat = await reach('budgets.seat', () => budgets.seat(upstream, ask));
+      onSeat(line.caller);
+      return seat;
+    },
   };
 }

@@ -1,4 +1,5 @@
 import { sha256Digest } from '../../../runtime/adapters/system.ts';
+import { rateOf } from '../../../runtime/core/budget.ts';
 import { entitiesOf } from '../../../runtime/core/route.ts';
 import type { Run } from '../../../runtime/core/run.ts';
 import { Runs } from '../../../runtime/engine/runs.ts';
@@ -8,9 +9,11 @@ import { userNamed } from '../../fakes/engine-rig.ts';
 import { MemoryBroker } from '../../fakes/memory-broker.ts';
 import { MemoryCache } from '../../fakes/memory-cache.ts';
 import { MemoryLake } from '../../fakes/memory-lake.ts';
+import { MemorySharedBudgets, type MemorySharedBudgetsOptions } from '../../fakes/memory-shared-budgets.ts';
 import { memoryLedger, type MemoryLedger } from '../../fakes/memory-rows.ts';
 import { plainSealing } from '../../fakes/plain-sealing.ts';
 import { seededRandom } from '../../fakes/seeded-random.ts';
+import { BudgetWitness } from './budget-witness.ts';
 import type { Mutant } from './mutants.ts';
 import type { Plan } from './plan.ts';
 import { Scheduler } from './scheduler.ts';
@@ -44,6 +47,8 @@ export class World {
   redis: MemoryCache;
   readonly upstream: UpstreamWorld;
   readonly witness: Witness;
+  readonly budgets: BudgetWitness;
+  readonly sharedBudgets: MemorySharedBudgets;
   /** The operator's own view of the tables, past every fault. */
   readonly users: Users;
   readonly #runs: Runs;
@@ -65,7 +70,19 @@ export class World {
     this.ledger = memoryLedger();
     this.redis = new MemoryCache(this.scheduler.clock());
     this.upstream = new UpstreamWorld(plan, this.dice, now);
-    this.witness = new Witness(plan, this.upstream, now);
+    this.witness = new Witness(this.upstream);
+    this.sharedBudgets = new MemorySharedBudgets({
+      now,
+      rates: ratesOf(plan.settings),
+      breakerOpenMs: plan.settings.breakerOpenMs,
+      onBreaker: (call, before, after) => this.budgets.breakerChanged(call, before, after),
+    });
+    this.budgets = new BudgetWitness({
+      ...{ plan, now, violate: (text) => this.witness.violate(text) },
+      breaker: (call) => this.sharedBudgets.breaker(call),
+      redisAwaySinceMs: () => this.wire.awaySinceMs('redis'),
+      redisAwayUntilMs: () => this.wire.awayUntilMs('redis'),
+    });
     this.users = new Users({ rows: this.ledger.users, digest: sha256Digest, sealing: plainSealing });
     this.#runs = new Runs({ rows: this.ledger.runs, digest: sha256Digest });
   }
@@ -76,7 +93,19 @@ export class World {
 
   /** Every user with a token that nobody has refused yet. */
   importUsers(token: 'first' | 'fresh'): Promise<void> {
-    return this.users.import(this.userIds().map((userId) => userNamed(userId, { accessToken: `${userId} ${token}` })));
+    const users = this.userIds().map((userId, at) => {
+      const proxy = at % (this.plan.proxies + 1);
+      const proxyUrl = proxy === 0 ? null : `http://proxy${proxy}`;
+      return userNamed(userId, { accessToken: `${userId} ${token}`, proxyUrl });
+    });
+    return this.users.import(users);
+  }
+
+  /** Redis loses everything that it knew. */
+  flushRedis(): void {
+    this.redis.clear();
+    this.sharedBudgets.clear();
+    this.budgets.flushed();
   }
 
   async runs(): Promise<readonly Run[]> {
@@ -131,4 +160,12 @@ export class World {
     }
     return redriven;
   }
+}
+
+function ratesOf(limits: Plan['settings']): MemorySharedBudgetsOptions['rates'] {
+  return {
+    upstream: rateOf(limits.upstreamCallsPerSecond),
+    user: rateOf(limits.userCallsPerSecond),
+    proxy: rateOf(limits.proxyCallsPerSecond),
+  };
 }
