@@ -256,11 +256,11 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     settings: (settings) => ({ ...settings, instances: 1 }),
     deps: ({ sharedBudgets: _, ...deps }) => deps,
   },
-  'return-forgotten': {
+  'share-too-wide': {
     found: /^budget: fleet/,
     seeds: 400,
-    deps: (deps) =>
-      withShared(deps, (shared) => ({ take: (call, ask) => shared.take(call, { ...ask, isReturning: false }) })),
+    // Only what a process calls alone: the shared budgets are the server's.
+    settings: (settings) => ({ ...settings, instances: Math.max(1, Math.floor(settings.instances / 2)) }),
   },
   'places-before-a-flush-forgotten': {
     found: /^budget: fleet/,
