@@ -16,6 +16,13 @@ const FENCE_KEY = { partition: 'cache', row: 'fence' } as const;
 /** Age at which the row is read again, in ms: for so long a process may still believe in a fence that another has replaced. */
 export const FENCE_READ_EVERY_MS = 5000;
 
+/**
+ * What is stored behind a fence that this process knows since less than `YOUNG_MS` may be older than what another process, which
+ * still believes in the fence before, has told behind that one. So it is believed for `YOUNG_TTL_MS` at most.
+ */
+const YOUNG_MS = 3 * FENCE_READ_EVERY_MS;
+const YOUNG_TTL_MS = 60_000;
+
 /** Rounds for writing the first fence of a stack, which several processes may do at once. */
 const FIRST_ATTEMPTS_LIMIT = 5;
 
@@ -23,7 +30,8 @@ const FIRST_ATTEMPTS_LIMIT = 5;
  * A cache that several processes share and that may be out of reach for one of them. While it cannot be told of a new version
  * it keeps the old one and would later answer that the old one is still the newest; so whoever cannot tell it raises a new
  * fence, and nothing that was stored before is answered any more: to this process from then on, to the others within
- * `FENCE_READ_EVERY_MS`. When the table cannot be read, calls reject. `close` closes the cache behind it.
+ * `FENCE_READ_EVERY_MS`. On the way from one fence to the next an old version may count as the newest, for a minute at most.
+ * When the table cannot be read, calls reject. `close` closes the cache behind it.
  */
 export function shareFence(options: SharedFenceOptions): DoubtableCache {
   return new SharedFence(options);
@@ -35,6 +43,7 @@ class SharedFence implements DoubtableCache {
   readonly #newPrefix: () => string;
   readonly #now: () => number;
   #prefix = '';
+  #knownSinceMs = 0;
   #readAtMs = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
   #raising: Promise<void> | undefined;
@@ -57,7 +66,8 @@ class SharedFence implements DoubtableCache {
   async setMany(entries: readonly (readonly [key: string, value: string])[], ttlMs: number): Promise<void> {
     const prefix = await this.#current();
     const fenced = entries.map(([key, value]) => [prefix + key, value] as const);
-    await this.#told(this.#cache.setMany(fenced, ttlMs));
+    const isYoung = this.#now() - this.#knownSinceMs < YOUNG_MS;
+    await this.#told(this.#cache.setMany(fenced, isYoung ? Math.min(ttlMs, YOUNG_TTL_MS) : ttlMs));
   }
 
   async deleteMany(keys: readonly string[]): Promise<void> {
@@ -99,6 +109,7 @@ class SharedFence implements DoubtableCache {
     for (let attempt = 0; attempt < FIRST_ATTEMPTS_LIMIT; attempt += 1) {
       const [row] = await this.#rows.read([FENCE_KEY]);
       if (row !== undefined) {
+        if (row.value !== this.#prefix) this.#knownSinceMs = this.#now();
         this.#prefix = row.value;
         this.#readAtMs = readAtMs;
         return;

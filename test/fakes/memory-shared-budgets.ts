@@ -45,7 +45,7 @@ interface Seat {
  */
 export class MemorySharedBudgets {
   readonly #options: MemorySharedBudgetsOptions;
-  /** By upstream, as the sorted set of the scripts: d.. due times, s.. stops, q.. doubts, l.. leases, `cold`, `shares`. */
+  /** By upstream, as the sorted set of the scripts: d.. due times, s.. stops, q.. doubts, l.. leases, `cold`, `born`, `shares`. */
   readonly #gates = new Map<string, Expiring<Map<string, number>>>();
   readonly #breakers = new Map<string, Expiring<BreakerState>>();
   readonly #bare = new Map<string, Map<string, number>>();
@@ -100,6 +100,7 @@ export class MemorySharedBudgets {
       verdict: { ...verdict, waitMs: inThousandths(verdict.waitMs) },
       nowMs: inThousandths(nowMs),
       sharesUntilMs: inThousandths(sharesUntilMs),
+      bornAtMs: inThousandths(-(scores.get('born') ?? 0)),
     };
   }
 
@@ -107,6 +108,7 @@ export class MemorySharedBudgets {
   #begin(scores: Map<string, number>, { isReturning, coldReserveMs }: SharedAsk, nowMs: number): number {
     const cold = scores.get('cold');
     if (cold === undefined || -cold > nowMs + RESERVE_LIMIT_MS) scores.set('cold', -(nowMs + coldReserveMs));
+    if (cold === undefined) scores.set('born', -nowMs);
     const { upstream, user, proxy } = this.#options.rates;
     const returnMs = RETURN_MS + Math.max(upstream.windowMs, user.windowMs, proxy.windowMs);
     if (isReturning || cold === undefined) scores.set('shares', nowMs + returnMs);

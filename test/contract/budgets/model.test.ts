@@ -307,11 +307,12 @@ class Twins {
   }
 }
 
-function withoutDigits({ verdict, nowMs, sharesUntilMs }: SharedAnswer): SharedAnswer {
+function withoutDigits({ verdict, nowMs, sharesUntilMs, bornAtMs }: SharedAnswer): SharedAnswer {
   return {
     verdict: { ...verdict, waitMs: 0 },
     nowMs: Math.round(nowMs * 10),
     sharesUntilMs: Math.round(sharesUntilMs * 10),
+    bornAtMs: Math.round(bornAtMs * 10),
   };
 }
 
