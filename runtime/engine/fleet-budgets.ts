@@ -48,8 +48,8 @@ interface Fleet {
   /** Has been given a place by the shared budgets, so that places may be open that they have forgotten. */
   hasAsked: boolean;
   retryAtMs: number;
-  /** Since when the memory of the shared budgets has never been older than `YOUNG_MS`; undefined: it is. */
-  youngSinceMs: number | undefined;
+  /** Since when the memory of the shared budgets was younger than `YOUNG_MS` whenever it was looked at, and the last look. */
+  young: { readonly sinceMs: number; readonly seenAtMs: number } | undefined;
   /** They were out of use when last asked, because of that. */
   isForgetful: boolean;
   /** A call that looks whether they are back; never rejects. */
@@ -124,7 +124,8 @@ export class FleetBudgets implements Budgets {
       fleet.answered.set(wayOf(call), (fleet.answered.get(wayOf(call)) ?? 0) + 1);
       return;
     }
-    if (fleet.isLost) return;
+    // What is told may last for a while also where places are forgotten too soon.
+    if (fleet.isLost && !fleet.isForgetful) return;
     try {
       await this.#deps.shared.note(call, outcome, takeOut(fleet.answered, wayOf(call)));
     } catch (error) {
@@ -165,17 +166,17 @@ export class FleetBudgets implements Budgets {
       });
       this.#hear(fleet, answer, sentAtMs);
       if (isReturning) fleet.hasCalledAlone = false;
-      fleet.isForgetful = this.#forgets(fleet, answer);
-      if (fleet.isForgetful) {
-        if (answer.verdict.kind === 'go') await this.#abandon(call, answer.verdict.probe);
-        throw new Error('they forget faster than they are asked');
-      }
-      this.#find(fleet, call.upstream);
       const { verdict } = answer;
       if (verdict.kind === 'wait' && verdict.why === 'stop' && verdict.scope !== 'proxy') {
         // Heard in case that the shared budgets are lost before it ends.
         local.hear(call, { scope: verdict.scope, waitMs: verdict.waitMs, isDoubted: false });
       }
+      fleet.isForgetful = this.#forgets(fleet, answer);
+      if (fleet.isForgetful) {
+        if (verdict.kind === 'go') await this.#abandon(call, verdict.probe);
+        throw new Error('they forget faster than they are asked');
+      }
+      this.#find(fleet, call.upstream);
       return verdict;
     } catch (error) {
       this.#lose(fleet, call.upstream, error);
@@ -186,9 +187,12 @@ export class FleetBudgets implements Budgets {
   /** Whether what the shared budgets remember is too young, and for too long, to count on it. */
   #forgets(fleet: Fleet, { nowMs, bornAtMs }: SharedAnswer): boolean {
     const hereMs = this.#deps.clock.now();
-    fleet.youngSinceMs = nowMs - bornAtMs < YOUNG_MS ? (fleet.youngSinceMs ?? hereMs) : undefined;
-    if (fleet.youngSinceMs === undefined) return false;
-    return fleet.isForgetful || hereMs - fleet.youngSinceMs >= YOUNG_LIMIT_MS;
+    const { young } = fleet;
+    // Nobody knows how old it became meanwhile.
+    const isOngoing = young !== undefined && hereMs - young.seenAtMs < YOUNG_MS;
+    const sinceMs = isOngoing ? young.sinceMs : hereMs;
+    fleet.young = nowMs - bornAtMs < YOUNG_MS ? { sinceMs, seenAtMs: hereMs } : undefined;
+    return fleet.young !== undefined && (fleet.isForgetful || hereMs - sinceMs >= YOUNG_LIMIT_MS);
   }
 
   #hear(fleet: Fleet, { nowMs, sharesUntilMs }: SharedAnswer, sentAtMs: number): void {
@@ -237,7 +241,7 @@ export class FleetBudgets implements Budgets {
     if (known !== undefined) return known;
     const fleet: Fleet = {
       ...{ isLost: false, hasCalledAlone: false, hasAsked: false, retryAtMs: 0, sharesUntilMs: 0, ownUntilMs: 0 },
-      ...{ look: undefined, youngSinceMs: undefined, isForgetful: false },
+      ...{ look: undefined, young: undefined, isForgetful: false },
       ...{ seatAskedAtMs: Number.NEGATIVE_INFINITY, seat: undefined, offset: undefined, answered: new Map() },
     };
     this.#fleets.set(upstream, fleet);
