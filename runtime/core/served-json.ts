@@ -51,7 +51,7 @@ export function parseServed(text: string): unknown {
   // Before it is parsed, and only where there is room for so many brackets.
   if (text.length > DEPTH_LIMIT && isTooDeep(text)) throw new SyntaxError(`nested deeper than ${DEPTH_LIMIT} levels`);
   const value: unknown = JSON.parse(text);
-  return isParsedOtherwise(text) ? rebuild(text) : value;
+  return hasOddNumber(text) || hasEscapedName(text) ? rebuild(text) : value;
 }
 
 /** True for a number that is kept as its source text. */
@@ -156,24 +156,13 @@ function printsBack(value: number, source: string): boolean {
   return String(value) === source;
 }
 
-/**
- * Whether `JSON.parse` may say something else than the text: an odd number, or a name with an escape, which V8 takes for a name
- * that it parsed before when that one ends with a backslash and its characters are the first ones between these quotes
- * (nodejs/node#63785, open, Node 24.21, 2026-11): "\n" and "\u0061" read as "\\" once somebody else's page had that.
- * One linear pass over a text that is known to be JSON; strings are skipped by a native search.
- */
-function isParsedOtherwise(text: string): boolean {
+/** One linear pass over a text that is known to be JSON; strings are skipped by a native search. */
+function hasOddNumber(text: string): boolean {
   let index = 0;
-  let escapeAt = text.indexOf('\\');
   while (index < text.length) {
     const code = text.charCodeAt(index);
     if (code === QUOTE) {
-      const end = endOfString(text, index);
-      if (escapeAt >= 0 && escapeAt < end) {
-        if (isName(text, end)) return true;
-        escapeAt = text.indexOf('\\', end);
-      }
-      index = end;
+      index = endOfString(text, index);
     } else if (isNumberStart(code)) {
       const end = endOfNumber(text, index);
       const source = text.slice(index, end);
@@ -182,6 +171,25 @@ function isParsedOtherwise(text: string): boolean {
     } else {
       index += 1;
     }
+  }
+  return false;
+}
+
+/**
+ * Whether a name of a text that is known to be JSON is written with an escape: V8 takes it for a name that it parsed before when that
+ * one ends with a backslash and its characters are the first ones between these quotes (nodejs/node#63785, open, Node 24.21,
+ * 2026-11): "\n" and "\u0061" read as "\\" once somebody else's page had that. From string to string, and only as long as there
+ * are escapes.
+ */
+function hasEscapedName(text: string): boolean {
+  let escapeAt = text.indexOf('\\');
+  for (let start = text.indexOf('"'); start >= 0 && escapeAt >= 0;) {
+    const end = endOfString(text, start);
+    if (escapeAt < end) {
+      if (isName(text, end)) return true;
+      escapeAt = text.indexOf('\\', end);
+    }
+    start = text.indexOf('"', end);
   }
   return false;
 }
