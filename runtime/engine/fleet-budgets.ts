@@ -34,11 +34,12 @@ const OFFSET_AGE_MS = 60_000;
 const OFFSET_ROUND_TRIP_MS = 100;
 
 /**
- * A memory of the shared budgets that is younger than this may be gone again before it has let a call through, in ms; and when
- * every one that was seen for so long was younger, they forget faster than they can be used, as a full cache does that evicts them.
+ * A memory of the shared budgets that is younger than this may be gone again before it has let a call through, in ms; and when so
+ * many in a row were younger, for so long, they forget faster than they can be used, as a full cache does that evicts them.
  */
 const YOUNG_MS = 5000;
 const YOUNG_LIMIT_MS = 10_000;
+const BIRTHS_LIMIT = 3;
 
 /** What this process knows of the fleet of one upstream. */
 interface Fleet {
@@ -48,8 +49,8 @@ interface Fleet {
   /** Has been given a place by the shared budgets, so that places may be open that they have forgotten. */
   hasAsked: boolean;
   retryAtMs: number;
-  /** Since when the memory of the shared budgets was younger than `YOUNG_MS` whenever it was looked at, and the last look. */
-  young: { readonly sinceMs: number; readonly seenAtMs: number } | undefined;
+  /** Memories of the shared budgets that were younger than `YOUNG_MS` when they were looked at, in a row: the newest, and since when. */
+  young: { readonly sinceMs: number; readonly bornAtMs: number; readonly births: number } | undefined;
   /** They were out of use when last asked, because of that. */
   isForgetful: boolean;
   /** A call that looks whether they are back; never rejects. */
@@ -186,13 +187,15 @@ export class FleetBudgets implements Budgets {
 
   /** Whether what the shared budgets remember is too young, and for too long, to count on it. */
   #forgets(fleet: Fleet, { nowMs, bornAtMs }: SharedAnswer): boolean {
+    if (nowMs - bornAtMs >= YOUNG_MS) {
+      fleet.young = undefined;
+      return false;
+    }
     const hereMs = this.#deps.clock.now();
-    const { young } = fleet;
-    // Nobody knows how old it became meanwhile.
-    const isOngoing = young !== undefined && hereMs - young.seenAtMs < YOUNG_MS;
-    const sinceMs = isOngoing ? young.sinceMs : hereMs;
-    fleet.young = nowMs - bornAtMs < YOUNG_MS ? { sinceMs, seenAtMs: hereMs } : undefined;
-    return fleet.young !== undefined && (fleet.isForgetful || hereMs - sinceMs >= YOUNG_LIMIT_MS);
+    const { sinceMs = hereMs, bornAtMs: lastMs, births = 0 } = fleet.young ?? {};
+    fleet.young = { sinceMs, bornAtMs, births: births + (bornAtMs === lastMs ? 0 : 1) };
+    const isTooOften = fleet.young.births >= BIRTHS_LIMIT && hereMs - sinceMs >= YOUNG_LIMIT_MS;
+    return fleet.isForgetful || isTooOften;
   }
 
   #hear(fleet: Fleet, { nowMs, sharesUntilMs }: SharedAnswer, sentAtMs: number): void {

@@ -263,6 +263,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     settings: (settings) => ({ ...settings, instances: Math.max(1, Math.floor(settings.instances / 2)) }),
   },
   'places-before-a-flush-forgotten': {
+    seeds: 600,
     found: /^budget: fleet/,
     deps: (deps) =>
       withShared(deps, (shared) => ({ take: (call, ask) => shared.take(call, { ...ask, coldReserveMs: 0 }) })),
