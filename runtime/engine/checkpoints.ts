@@ -1,7 +1,7 @@
 import { trimOldest } from '../core/bounded.ts';
 import { type Candidate, decodeCached, decodeCheckpoint, encodeCached, isAfter, isSeen } from '../core/checkpoint.ts';
 import { ITEM_HASH_DIGITS, itemKey, prefixEnd, USER_HASH_DIGITS, type HashedKey } from '../core/keys.ts';
-import type { Cache, Digest, Rows } from '../ports.ts';
+import type { Cache, Digest, Rows, StoredRow } from '../ports.ts';
 
 /** Key of an item in the ledger and in the cache tiers. */
 export interface ItemKey extends HashedKey {
@@ -236,6 +236,10 @@ export class Checkpoints {
    */
   async #askLedger(keys: readonly ItemKey[]): Promise<ReadonlyMap<string, Candidate>> {
     const found = new Map<string, Candidate>();
+    const learn = ({ row, value }: StoredRow): void => {
+      const checkpoint = decodeCheckpoint(value);
+      if (isSeen(checkpoint)) found.set(row, checkpoint.last);
+    };
     const first = keys[0];
     if (first === undefined) return found;
     const userHash = first.row.slice(0, USER_HASH_DIGITS);
@@ -246,18 +250,14 @@ export class Checkpoints {
       let rows = 0;
       for await (const stored of this.#deps.items.scan(first.partition, range)) {
         rows += 1;
-        const checkpoint = decodeCheckpoint(stored.value);
-        if (isSeen(checkpoint)) found.set(stored.row, checkpoint.last);
+        learn(stored);
       }
       if (rows < limit) return found;
       this.#rememberLarge(user);
     }
     const rest = keys.filter((key) => !found.has(key.row));
     const stored = await this.#deps.items.read(rest);
-    for (const row of stored) {
-      const checkpoint = row === undefined ? undefined : decodeCheckpoint(row.value);
-      if (row !== undefined && checkpoint !== undefined && isSeen(checkpoint)) found.set(row.row, checkpoint.last);
-    }
+    for (const row of stored) if (row !== undefined) learn(row);
     return found;
   }
 

@@ -71,6 +71,11 @@ const PERMIT_MAX_AGE_MS = 1;
 const TURN_EARLY_SHARE = 0.8;
 const TURN_EARLY_MAX_MS = 10_000;
 
+/** How early a message comes for a turn, in ms. */
+export function turnEarlyMs({ inlineWaitMs }: Pick<TreatmentSettings, 'inlineWaitMs'>): number {
+  return TURN_EARLY_SHARE * Math.min(inlineWaitMs, TURN_EARLY_MAX_MS);
+}
+
 const COMPLETE: Handled = { settlement: { kind: 'complete' } };
 
 /** Another worker moved the run: what this one did is in the lake or will be dropped as known. */
@@ -217,7 +222,7 @@ class Slice {
   /** The run while it waits. A call of its own that just failed and left the breaker open counts as one that outlived its retries. */
   #waiting(entry: Extract<Entry, { kind: 'later' }>, failed: Fault | undefined): Run {
     const nowMs = this.#deps.clock.now();
-    const earlyMs = entry.isTurn ? TURN_EARLY_SHARE * Math.min(this.#deps.settings.inlineWaitMs, TURN_EARLY_MAX_MS) : 0;
+    const earlyMs = entry.isTurn ? turnEarlyMs(this.#deps.settings) : 0;
     const notBeforeMs = nowMs + Math.max(1, entry.waitMs - earlyMs);
     if (failed === undefined || !entry.isBreakerOpen) return nextSlice(this.#run, nowMs, notBeforeMs);
     const failures = this.#run.failures + 1;

@@ -7,25 +7,17 @@ import {
   ENVELOPE_MAX_BYTES,
   EnvelopeError,
 } from '../core/envelope.ts';
-import type { RedriveFilter } from '../core/redrive.ts';
 import { markDiscarded } from '../engine/discard.ts';
 import type { IncomingMessage, Ledger } from '../ports.ts';
 import { BadInput } from './bad-input.ts';
 import { withControl } from './control-ledger.ts';
-import { redrive, type RedriveReport, type RedriveWatch, sourcesOf } from './redrive-command.ts';
+import { redrive, type RedriveReport, type RedriveWatch, type RedriveWish, sourcesOf } from './redrive-command.ts';
 import type { Whereabouts } from './stack-storage.ts';
 
 /** Which dead letters a person gives up. */
-export interface DiscardWish {
-  /** A queue, or `topic/Subscriptions/name`; undefined: every place with dead letters. */
-  readonly queue: string | undefined;
+export interface DiscardWish extends Pick<RedriveWish, 'queue' | 'filter' | 'limit' | 'isDry'> {
   /** Ids of messages or of envelopes; none: all that the filter means. */
   readonly ids: readonly string[];
-  readonly filter: RedriveFilter;
-  /** At most so many, over all places. */
-  readonly limit: number;
-  /** Look and change nothing. */
-  readonly isDry: boolean;
 }
 
 /** What became of the dead letters that were given up. */
@@ -50,15 +42,17 @@ export interface DiscardReport {
  * @throws BadInput
  */
 export async function discard(place: Whereabouts, wish: DiscardWish, watch: RedriveWatch): Promise<DiscardReport> {
-  const { ids, queue, filter, limit, isDry } = wish;
+  const { queue, filter, limit, isDry } = wish;
+  // Before the ledger is opened.
   sourcesOf({ queue, command: 'discard' });
+  const ids = new Set(wish.ids);
   const counts: DiscardCounts = { released: 0, settled: 0, others: 0 };
   const reports = await withControl(place, (ledger) =>
     redrive(
       place,
       {
         ...{ queue, filter, limit, isDry, command: 'discard' },
-        ...(ids.length > 0 && { isNamed: (letter) => isOneOf(new Set(ids), letter) }),
+        ...(ids.size > 0 && { isNamed: (letter) => isOneOf(ids, letter) }),
         treat: (letter) => giveUp(ledger, counts, letter),
       },
       watch,

@@ -118,8 +118,8 @@ async function look(letters: DeadLetters, source: DeadLetterSource, wish: Redriv
   for await (const letter of letters.peek(source.path, PEEK_LIMIT)) {
     const meant = selectLetter(filter, letter, systemClock.now());
     const verdict = meant === 'selected' && (await isNamed?.(letter)) === false ? 'other' : meant;
-    if (verdict === 'selected') named.add(letter.messageId);
     if (verdict === 'selected') {
+      named.add(letter.messageId);
       counts.selected += 1;
       counts.othersBefore = counts.others;
     } else counts.others += 1;

@@ -42,6 +42,14 @@ export function addLetterFlags(command: Command, dry: string): Command {
     .option('--json', 'one JSON object on stdout', false);
 }
 
+/** One queue, or all of them: a person says which. `command`: the one that he has typed. @throws BadInput */
+export function checkQueue(command: string, queue: string | undefined, { all }: Pick<LetterFlags, 'all'>): void {
+  if ((queue === undefined) === all) return;
+  throw new BadInput(
+    `${command} needs a queue or --all, one of them. Example: npm run adit -- ${command} --all --dry-run`,
+  );
+}
+
 /** What the flags choose. @throws BadInput */
 export function filterOf({ reason, miner, olderThan, newerThan }: LetterFlags, isForced: boolean): RedriveFilter {
   return {

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
-import { BadInput, EXIT } from '../host/bad-input.ts';
+import { EXIT } from '../host/bad-input.ts';
 import type { DiscardReport, DiscardWish } from '../host/discard-command.ts';
 import { print, printJson } from '../host/exits.ts';
 import { placeFlags, shellWord } from '../host/stack-storage.ts';
 import {
   addLetterFlags,
+  checkQueue,
   filterOf,
   followed,
   type LetterFlags,
@@ -38,9 +39,7 @@ export function addDiscard(command: Command, exit: (code: number) => void): void
 }
 
 function wishOf(queue: string | undefined, flags: DiscardFlags): DiscardWish {
-  if ((queue === undefined) !== flags.all) {
-    throw new BadInput('discard needs a queue or --all, one of them. Example: npm run adit -- discard --all --dry-run');
-  }
+  checkQueue('discard', queue, flags);
   const isDry = flags.dryRun || !flags.yes;
   return { queue, ids: flags.id, filter: filterOf(flags, true), limit: limitOf(flags.limit), isDry };
 }

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
-import { BadInput, EXIT } from '../host/bad-input.ts';
+import { EXIT } from '../host/bad-input.ts';
 import { print, printJson } from '../host/exits.ts';
 import type { RedriveReport, RedriveWish } from '../host/redrive-command.ts';
 import {
   addLetterFlags,
+  checkQueue,
   filterOf,
   followed,
   type LetterFlags,
@@ -34,9 +35,7 @@ export function addRedrive(command: Command, exit: (code: number) => void): void
 }
 
 function wishOf(queue: string | undefined, flags: RedriveFlags): RedriveWish {
-  if ((queue === undefined) !== flags.all) {
-    throw new BadInput('redrive needs a queue or --all, one of them. Example: npm run adit -- redrive --all --dry-run');
-  }
+  checkQueue('redrive', queue, flags);
   return { queue, filter: filterOf(flags, flags.force), limit: limitOf(flags.limit), isDry: flags.dryRun };
 }
 

@@ -1,5 +1,6 @@
 import type { Miner } from '../../../runtime/core/miner.ts';
 import { dataList, userList } from '../../../runtime/core/page.ts';
+import { turnEarlyMs } from '../../../runtime/engine/mine.ts';
 import { readSettings, type Settings } from '../../../runtime/settings.ts';
 import { Dice } from '../../fakes/dice.ts';
 
@@ -160,22 +161,17 @@ function withFleet(plan: Plan, dice: Dice): Plan {
   return missesTurns(fleet) ? { ...fleet, settings: { ...fleet.settings, instances: 1 } } : fleet;
 }
 
-/** How early a message comes for a turn: as engine/mine.ts has it. */
-const TURN_EARLY_SHARE = 0.8;
-const TURN_EARLY_MAX_MS = 10_000;
-
 /**
  * Processes without shared budgets of which one never meets a turn through a scheduled message: its clock is ahead of the broker's
  * by more than such a message comes early, so that each one comes when the turn is over. Their limits are left whole here. It takes
  * fewer calls in a window than processes, and clocks that are wrong by seconds.
  */
 function missesTurns({ sharedBudgets, processes, settings, skewMs, clockJumps, proxies }: Plan): boolean {
-  const { userCallsPerSecond, upstreamCallsPerSecond, proxyCallsPerSecond, inlineWaitMs } = settings;
+  const { userCallsPerSecond, upstreamCallsPerSecond, proxyCallsPerSecond } = settings;
   const limits = [userCallsPerSecond, upstreamCallsPerSecond, ...(proxies > 0 ? [proxyCallsPerSecond] : [])];
   if (sharedBudgets || Math.min(...limits) >= processes) return false;
-  const earlyMs = TURN_EARLY_SHARE * Math.min(inlineWaitMs, TURN_EARLY_MAX_MS);
   const jumpsMs = clockJumps.reduce((sum, { byMs }) => sum + Math.max(0, byMs), 0);
-  return Math.max(...skewMs) + jumpsMs >= earlyMs;
+  return Math.max(...skewMs) + jumpsMs >= turnEarlyMs(settings);
 }
 
 /** By what the calls of a plan are judged. */
